@@ -1,0 +1,27 @@
+// Package v1 is version v1 of the group workflowexecution.kubernaut.io: WorkflowExecution.
+//
+// +kubebuilder:object:generate=true
+// +groupName=workflowexecution.kubernaut.io
+package v1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+var (
+	// GroupVersion is the group and version of the kinds of this package.
+	GroupVersion = schema.GroupVersion{Group: "workflowexecution.kubernaut.io", Version: "v1"}
+
+	schemeBuilder = runtime.NewSchemeBuilder(addKnownTypes)
+
+	// AddToScheme adds the kinds of this package to a scheme.
+	AddToScheme = schemeBuilder.AddToScheme
+)
+
+func addKnownTypes(scheme *runtime.Scheme) error {
+	scheme.AddKnownTypes(GroupVersion, &WorkflowExecution{}, &WorkflowExecutionList{})
+	metav1.AddToGroupVersion(scheme, GroupVersion)
+	return nil
+}
