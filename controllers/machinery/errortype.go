@@ -54,8 +54,11 @@ func Classify(err error) shared.ErrorType {
 }
 
 // IsTransient says whether the same request may succeed soon without anyone doing anything: the API server is slow, busy or
-// away. A deadline of the caller's own is not transient.
+// away, or the connection broke. An error with a class of its own is not transient.
 func IsTransient(err error) bool {
+	if _, typed := errors.AsType[*TypedError](err); typed {
+		return false
+	}
 	return apierrors.IsServerTimeout(err) || apierrors.IsTooManyRequests(err) || apierrors.IsInternalError(err) ||
 		apierrors.IsServiceUnavailable(err) || apierrors.IsTimeout(err) || apierrors.IsUnexpectedServerError(err) ||
 		!isStatus(err)
