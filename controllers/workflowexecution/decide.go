@@ -1,0 +1,611 @@
+package workflowexecution
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	kubernetesexecutionv1 "kubernaut.io/kubernaut/api/kubernetesexecution/v1"
+	"kubernaut.io/kubernaut/api/shared"
+	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
+	"kubernaut.io/kubernaut/controllers/kubernetesexecution/actions"
+	"kubernaut.io/kubernaut/controllers/machinery"
+	"kubernaut.io/kubernaut/controllers/workflowexecution/planning"
+)
+
+// transitions are the phases that may follow each phase. Planning needs no object but the workflow, so a workflow that can be
+// planned at once goes straight on to validating.
+var transitions = machinery.Table[workflowexecutionv1.WorkflowPhase]{
+	"": {workflowexecutionv1.PhasePlanning, workflowexecutionv1.PhaseValidating, workflowexecutionv1.PhaseFailed},
+	workflowexecutionv1.PhasePlanning: {
+		workflowexecutionv1.PhaseValidating, workflowexecutionv1.PhaseFailed,
+	},
+	workflowexecutionv1.PhaseValidating: {
+		workflowexecutionv1.PhaseExecuting, workflowexecutionv1.PhaseCompleted, workflowexecutionv1.PhaseFailed,
+	},
+	workflowexecutionv1.PhaseExecuting: {
+		workflowexecutionv1.PhaseMonitoring, workflowexecutionv1.PhaseRollingBack, workflowexecutionv1.PhaseFailed,
+	},
+	workflowexecutionv1.PhaseMonitoring: {
+		workflowexecutionv1.PhaseCompleted, workflowexecutionv1.PhaseRollingBack, workflowexecutionv1.PhaseFailed,
+	},
+	workflowexecutionv1.PhaseRollingBack: {workflowexecutionv1.PhaseFailed},
+	workflowexecutionv1.PhaseCompleted:   {},
+	workflowexecutionv1.PhaseFailed:      {},
+}
+
+// executionGrace is how much longer than its time-out an execution may take to report that it timed out.
+const executionGrace = 30 * time.Second
+
+// decision is the next status, what to do once it is recorded, and when to look again.
+type decision struct {
+	status workflowexecutionv1.WorkflowExecutionStatus
+	create []kubernetesexecutionv1.KubernetesExecutionSpec
+	remove bool
+	wakeAt time.Time
+}
+
+// decider builds a decision.
+type decider struct {
+	snapshot
+	decision
+	now        metav1.Time
+	conditions machinery.Conditions
+}
+
+// decide is the next step of a workflow.
+func decide(s snapshot, now time.Time) decision {
+	d := newDecider(s, now)
+	switch s.workflow.Status.Phase {
+	case "", workflowexecutionv1.PhasePlanning:
+		d.plan()
+	case workflowexecutionv1.PhaseValidating:
+		d.validate()
+	case workflowexecutionv1.PhaseExecuting:
+		d.execute()
+	case workflowexecutionv1.PhaseMonitoring:
+		d.monitor()
+	case workflowexecutionv1.PhaseCompleted, workflowexecutionv1.PhaseFailed:
+		d.retain()
+	case workflowexecutionv1.PhaseRollingBack:
+		// No transition of this version leads here.
+	}
+	return d.decision
+}
+
+func newDecider(s snapshot, now time.Time) *decider {
+	d := &decider{snapshot: s, now: metav1.NewTime(now)}
+	d.status = *s.workflow.Status.DeepCopy()
+	d.status.ObservedGeneration = s.workflow.Generation
+	d.conditions = machinery.ConditionsOf(&d.status.Conditions, s.workflow.Generation, d.now)
+	return d
+}
+
+// abandon fails a workflow whose phase has run out of time while a transient error kept it from going on.
+func abandon(workflow *workflowexecutionv1.WorkflowExecution, now time.Time, cause error) decision {
+	d := newDecider(snapshot{workflow: workflow}, now)
+	d.start()
+	d.fail(noStep, shared.ErrorTimeout, fmt.Sprintf("%s did not end within its time limit; what kept it: %v", workflow.Status.Phase, cause))
+	return d.decision
+}
+
+// noStep says that no step is to blame.
+const noStep = -1
+
+func (d *decider) start() {
+	if d.status.Phase == "" {
+		d.status.Phase = workflowexecutionv1.PhasePlanning
+		d.status.PlanningStartTime = &d.now
+	}
+}
+
+func (d *decider) plan() {
+	d.start()
+	if problem := orphaned(d.workflow); problem != "" {
+		d.fail(noStep, shared.ErrorValidation, problem)
+		return
+	}
+	if d.workflow.Spec.WorkflowDefinition == nil {
+		d.fail(noStep, shared.ErrorValidation, "spec.rollbackOf is not carried out by this version; use spec.workflowDefinition")
+		return
+	}
+	if d.graphError != nil {
+		d.fail(noStep, shared.ErrorValidation, d.graphError.Error())
+		return
+	}
+	plan, err := planning.Build(d.graph, planning.Input{
+		Definition: d.workflow.Spec.WorkflowDefinition, Strategy: d.workflow.Spec.ExecutionStrategy, Mode: d.mode,
+		Targets: plannedTargets(d.definitions()), TypicalDuration: func(i int) time.Duration { return typicalDuration(&d.definitions()[i].Action) },
+	})
+	if err != nil {
+		d.fail(noStep, shared.ErrorUnknown, err.Error())
+		return
+	}
+	d.status.Plan = plan
+	d.status.TotalSteps = int32(len(d.definitions())) //nolint:gosec // at most 100
+	d.status.Steps = pendingSteps(d.definitions())
+	d.status.CurrentStep = new(int32(0))
+	d.conditions.True(workflowexecutionv1.ConditionPlanned, ReasonPlanned, string(plan.Strategy)+" plan")
+	d.conditions.Progressing(ReasonValidating, "the steps are tried by a dry run and judged by the safety gate")
+	d.status.Phase = workflowexecutionv1.PhaseValidating
+	d.status.ValidationStartTime = &d.now
+}
+
+// definitions are the steps of the definition.
+func (d *decider) definitions() []shared.Step { return d.workflow.Spec.WorkflowDefinition.Steps }
+
+// orphaned says why the workflow is not the child of the request that it names; empty when it is, or names none.
+func orphaned(workflow *workflowexecutionv1.WorkflowExecution) string {
+	ref := workflow.Spec.RemediationRequestRef
+	if ref == nil {
+		return ""
+	}
+	owner := metav1.GetControllerOf(workflow)
+	switch {
+	case owner == nil:
+		return fmt.Sprintf("spec.remediationRequestRef names %s, but the workflow has no controller owner reference to it", ref.Name)
+	case owner.Kind != "RemediationRequest" || owner.Name != ref.Name || owner.UID != ref.UID:
+		return fmt.Sprintf("spec.remediationRequestRef names %s with UID %s, but the controller is %s %s with UID %s", ref.Name, ref.UID, owner.Kind, owner.Name, owner.UID)
+	default:
+		return ""
+	}
+}
+
+func plannedTargets(steps []shared.Step) []workflowexecutionv1.PlannedTarget {
+	var targets []workflowexecutionv1.PlannedTarget
+	for i := range steps {
+		target := targetOf(&steps[i].Action)
+		if target == nil {
+			continue
+		}
+		at := slices.IndexFunc(targets, func(t workflowexecutionv1.PlannedTarget) bool { return t.Key() == target.Key() })
+		if at < 0 {
+			targets = append(targets, workflowexecutionv1.PlannedTarget{Target: *target})
+			at = len(targets) - 1
+		}
+		targets[at].Steps = append(targets[at].Steps, int32(i)) //nolint:gosec // at most 100
+	}
+	return targets
+}
+
+func typicalDuration(action *shared.Action) time.Duration {
+	known, ok := actions.Get(action.Type)
+	if !ok {
+		return 0
+	}
+	return known.TypicalDuration()
+}
+
+func pendingSteps(steps []shared.Step) []workflowexecutionv1.StepStatus {
+	out := make([]workflowexecutionv1.StepStatus, len(steps))
+	for i, step := range steps {
+		out[i] = workflowexecutionv1.StepStatus{
+			Index: int32(i), Name: step.Name, Action: string(step.Action.Type), Phase: workflowexecutionv1.StepPending, //nolint:gosec // at most 100
+		}
+	}
+	return out
+}
+
+// validate lets the workflow run when every step could be prepared and the gate allowed every one.
+func (d *decider) validate() {
+	if d.now.After(phaseDeadline(d.workflow)) {
+		d.fail(noStep, shared.ErrorTimeout, "validating did not end within timeouts.validation")
+		return
+	}
+	if d.graphError != nil {
+		d.fail(noStep, shared.ErrorValidation, d.graphError.Error())
+		return
+	}
+	for _, i := range d.graph.Order() {
+		if err := d.steps[i].err; err != nil {
+			d.conditions.False(workflowexecutionv1.ConditionValidated, ReasonStepNotPrepared, fmt.Sprintf("step %q: %v", d.definitions()[i].Name, err))
+			d.fail(i, machinery.Classify(err), err.Error())
+			return
+		}
+	}
+	d.recordValidation()
+	if i, denied := d.hardest(); denied {
+		d.deny(i)
+		return
+	}
+	d.conditions.True(workflowexecutionv1.ConditionValidated, ReasonAllowed, "every step was tried by a dry run and allowed by the safety gate")
+	if d.mode == shared.ModeDryRun {
+		d.complete(workflowexecutionv1.OutcomeDryRun, ReasonDryRun, "nothing was changed: status.validation.dryRun shows what would have been done")
+		return
+	}
+	d.status.Phase = workflowexecutionv1.PhaseExecuting
+	d.status.ExecutionStartTime = &d.now
+	d.advance()
+}
+
+// hardest is the step with the hardest verdict, the first such in the order of the list, and whether it keeps the workflow
+// from running. This version neither waits for approval nor for the end of a hold: both are refusals.
+func (d *decider) hardest() (step int, refused bool) {
+	order := []shared.Verdict{shared.VerdictDeny, shared.VerdictHold, shared.VerdictRequireApproval}
+	for _, verdict := range order {
+		if i := slices.IndexFunc(d.steps, func(a assessment) bool { return a.decision.Verdict == verdict }); i >= 0 {
+			return i, true
+		}
+	}
+	i := slices.IndexFunc(d.steps, func(a assessment) bool { return a.decision.Verdict != shared.VerdictAllow })
+	return i, i >= 0
+}
+
+func (d *decider) deny(i int) {
+	verdict := d.steps[i].decision
+	reason := fmt.Sprintf("the safety gate says %s to step %q: %s", verdict.Verdict, d.definitions()[i].Name, verdict.DeciderText())
+	switch verdict.Verdict {
+	case shared.VerdictHold:
+		reason += "; this version does not wait for the end of a hold: start the workflow again when it is over"
+	case shared.VerdictRequireApproval:
+		reason += "; this version cannot ask for approval"
+	case shared.VerdictDeny, shared.VerdictAllow:
+	}
+	d.conditions.False(workflowexecutionv1.ConditionValidated, ReasonPolicyDenied, reason)
+	d.fail(i, shared.ErrorPolicyDenied, reason)
+}
+
+// The bounds of the part of the status that grows with the steps; what is left out stands on the KubernetesExecutions.
+const (
+	maxDryRunChanges = 200
+	maxStepRules     = 4
+)
+
+func (d *decider) recordValidation() {
+	validation := &workflowexecutionv1.Validation{Verdict: shared.VerdictAllow}
+	for i, step := range d.steps {
+		index := int32(i) //nolint:gosec // at most 100
+		validation.PolicySetRevision = cmp.Or(validation.PolicySetRevision, step.decision.PolicySetRevision)
+		validation.Decisions = append(validation.Decisions, workflowexecutionv1.StepDecision{
+			Index: index, Verdict: step.decision.Verdict, DecisionID: step.decision.ID, InputDigest: step.decision.InputDigest,
+			Rules: step.decision.Rules[:min(len(step.decision.Rules), maxStepRules)],
+		})
+		for _, change := range step.preparation.DryRun {
+			if len(validation.DryRun) < maxDryRunChanges {
+				validation.DryRun = append(validation.DryRun, workflowexecutionv1.StepChange{Index: index, FieldChange: change})
+			}
+		}
+	}
+	if i, refused := d.hardest(); refused {
+		validation.Verdict = d.steps[i].decision.Verdict
+	}
+	validation.SummaryDigest = summaryDigest(validation.DryRun)
+	d.status.Validation = validation
+	d.refreshTargets()
+}
+
+// refreshTargets records the state in which the targets were judged: what the first step on each expects to find.
+func (d *decider) refreshTargets() {
+	for t := range d.status.Plan.Targets {
+		target := &d.status.Plan.Targets[t]
+		first := d.steps[target.Steps[0]].preparation
+		for _, i := range d.graph.Order() {
+			if slices.Contains(target.Steps, int32(i)) { //nolint:gosec // at most 100
+				first = d.steps[i].preparation
+				break
+			}
+		}
+		if first.Live != nil {
+			target.UID, target.Generation = string(first.Live.GetUID()), first.Live.GetGeneration()
+		}
+	}
+}
+
+// execute takes in the results of the executions and starts what can be started.
+func (d *decider) execute() {
+	if d.graphError != nil {
+		d.fail(noStep, shared.ErrorValidation, d.graphError.Error())
+		return
+	}
+	for i := range d.status.Steps {
+		d.takeIn(i)
+	}
+	d.advance()
+}
+
+// takeIn records the result of a running step.
+func (d *decider) takeIn(i int) {
+	step := &d.status.Steps[i]
+	if step.Phase != workflowexecutionv1.StepRunning {
+		return
+	}
+	if owner, foreign := d.foreign[step.ExecutionRef]; foreign {
+		d.stepFailed(i, shared.ErrorResourceConflict, fmt.Sprintf("KubernetesExecution %s exists and its controller is %s; delete it and start the workflow again", step.ExecutionRef, owner), false)
+		return
+	}
+	execution := d.executions[step.ExecutionRef]
+	if execution == nil || !execution.Status.Phase.Terminal() {
+		d.checkOverdue(i, execution)
+		return
+	}
+	step.CompletionTime = &d.now
+	step.ResultingGeneration = execution.Status.ResultingGeneration
+	if execution.Status.Phase == kubernetesexecutionv1.PhaseCompleted {
+		step.Phase = workflowexecutionv1.StepCompleted
+		step.ErrorType, step.Message, step.RetryAt = "", "", nil
+		return
+	}
+	repeatable := execution.Status.Changed != nil && !*execution.Status.Changed
+	d.stepFailed(i, execution.Status.ErrorType, execution.Status.ErrorMessage, repeatable || d.repeatable(i))
+}
+
+func (d *decider) repeatable(i int) bool {
+	action := &d.definitions()[i].Action
+	known, ok := actions.Get(action.Type)
+	return ok && known.Repeatable(action)
+}
+
+// checkOverdue fails a step whose execution has not ended long after its time-out, or makes sure to look again by then.
+func (d *decider) checkOverdue(i int, execution *kubernetesexecutionv1.KubernetesExecution) {
+	step := &d.status.Steps[i]
+	begun := step.AttemptTime
+	if begun == nil {
+		begun = step.StartTime
+	}
+	if execution != nil && execution.Status.StartedAt != nil {
+		begun = execution.Status.StartedAt
+	}
+	limit := begun.Add(planning.StepTimeout(&d.definitions()[i]) + executionGrace)
+	if d.now.Time.Before(limit) {
+		d.wakeAt = machinery.Earliest(d.wakeAt, limit)
+		return
+	}
+	d.stepFailed(i, shared.ErrorTimeout, fmt.Sprintf("KubernetesExecution %s did not end within the step's time-out; see its status", step.ExecutionRef), false)
+}
+
+// stepFailed retries the step if that may help and cannot do the same thing twice, and fails it otherwise.
+func (d *decider) stepFailed(i int, errorType shared.ErrorType, message string, repeatable bool) {
+	step := &d.status.Steps[i]
+	step.ErrorType, step.Message = cmp.Or(errorType, shared.ErrorUnknown), machinery.Cut(message, 512)
+	step.CompletionTime = &d.now
+	if repeatable && retryable(step.ErrorType) && step.Attempts <= planning.Retries(&d.definitions()[i]) && !d.failing() {
+		step.Phase = workflowexecutionv1.StepPending
+		step.RetryAt = new(metav1.NewTime(d.now.Add(planning.Backoff(step.Attempts))))
+		step.CompletionTime = nil
+		return
+	}
+	step.Phase = workflowexecutionv1.StepFailed
+	if critical(&d.definitions()[i]) {
+		d.blame(i, step.ErrorType, message)
+	}
+}
+
+// retryable are the errors that another attempt may cure.
+func retryable(errorType shared.ErrorType) bool {
+	return errorType == shared.ErrorTimeout || errorType == shared.ErrorResourceConflict || errorType == shared.ErrorUnknown
+}
+
+func critical(step *shared.Step) bool { return step.Critical == nil || *step.Critical }
+
+// failing says that the workflow is going to fail and only waits for the steps that run.
+func (d *decider) failing() bool { return d.status.ErrorType != "" }
+
+// advance skips, starts and counts steps, and leaves the phase when nothing is left to do.
+func (d *decider) advance() {
+	deadline := d.status.ExecutionStartTime.Add(workflowTimeout(d.workflow, d.graph))
+	if !d.failing() && !d.now.Time.Before(deadline) {
+		d.blame(noStep, shared.ErrorTimeout, "the steps did not end within timeouts.workflow")
+	}
+	d.skip()
+	if !d.failing() {
+		d.startReady()
+	}
+	d.count()
+	if d.running() > 0 || (!d.failing() && d.pending() > 0) {
+		d.describeProgress()
+		if !d.failing() {
+			d.wakeAt = machinery.Earliest(d.wakeAt, deadline)
+		}
+		return
+	}
+	if d.failing() {
+		d.conditions.False(workflowexecutionv1.ConditionExecuted, ReasonStepFailed, d.status.FailureReason)
+		d.end()
+		return
+	}
+	d.conditions.True(workflowexecutionv1.ConditionExecuted, ReasonExecuted, "every step that had to run is completed")
+	d.status.Phase = workflowexecutionv1.PhaseMonitoring
+	d.status.MonitoringStartTime = &d.now
+	d.conditions.Progressing(ReasonMonitoring, "the changed targets must become healthy and stay so")
+}
+
+// skip marks the steps that depend on one that failed or was skipped.
+func (d *decider) skip() {
+	for _, i := range d.graph.Order() {
+		step := &d.status.Steps[i]
+		if step.Phase != workflowexecutionv1.StepPending {
+			continue
+		}
+		for _, dependency := range d.graph.Dependencies(i) {
+			before := d.status.Steps[dependency]
+			if before.Phase == workflowexecutionv1.StepFailed || before.Phase == workflowexecutionv1.StepSkipped {
+				step.Phase = workflowexecutionv1.StepSkipped
+				step.CompletionTime = &d.now
+				step.Message = fmt.Sprintf("step %q, which must be completed before, is %s", before.Name, before.Phase)
+				break
+			}
+		}
+	}
+}
+
+// startReady announces every step whose dependencies are completed, up to the limit, and has its execution made. An execution
+// that was announced and is not there yet is made again: it has the same name.
+func (d *decider) startReady() {
+	limit := planning.MaxParallel(d.workflow.Spec.ExecutionStrategy)
+	running := d.running()
+	for i := range d.status.Steps {
+		step := &d.status.Steps[i]
+		switch step.Phase {
+		case workflowexecutionv1.StepRunning:
+			if d.executions[step.ExecutionRef] == nil {
+				d.announceExecution(i)
+			}
+		case workflowexecutionv1.StepPending:
+			if running >= limit || !d.dependenciesMet(i) {
+				continue
+			}
+			if step.RetryAt != nil && d.now.Before(step.RetryAt) {
+				d.wakeAt = machinery.Earliest(d.wakeAt, step.RetryAt.Time)
+				continue
+			}
+			d.startStep(i)
+			running++
+		case workflowexecutionv1.StepCompleted, workflowexecutionv1.StepFailed, workflowexecutionv1.StepSkipped,
+			workflowexecutionv1.StepRolledBack, workflowexecutionv1.StepRollbackFailed:
+		}
+	}
+}
+
+func (d *decider) dependenciesMet(i int) bool {
+	return !slices.ContainsFunc(d.graph.Dependencies(i), func(dependency int) bool {
+		return d.status.Steps[dependency].Phase != workflowexecutionv1.StepCompleted
+	})
+}
+
+func (d *decider) startStep(i int) {
+	step := &d.status.Steps[i]
+	step.Phase = workflowexecutionv1.StepRunning
+	step.Attempts++
+	step.ExecutionRef = shared.ExecutionName(d.workflow.Name, step.Index, step.Attempts)
+	step.AttemptTime = &d.now
+	if step.StartTime == nil {
+		step.StartTime = &d.now
+	}
+	step.RetryAt = nil
+	d.announceExecution(i)
+}
+
+// announceExecution has the execution of the current attempt of a step made.
+func (d *decider) announceExecution(i int) {
+	definition, step := &d.definitions()[i], &d.status.Steps[i]
+	limit := step.AttemptTime.Add(planning.StepTimeout(definition) + executionGrace)
+	d.wakeAt = machinery.Earliest(d.wakeAt, limit)
+	d.create = append(d.create, kubernetesexecutionv1.KubernetesExecutionSpec{
+		WorkflowExecutionRef: shared.ObjectReference{Name: d.workflow.Name, UID: d.workflow.UID},
+		StepIndex:            step.Index,
+		StepName:             step.Name,
+		Attempt:              step.Attempts,
+		Purpose:              kubernetesexecutionv1.PurposeExecute,
+		Action:               definition.Action.DeepCopy(),
+		Timeout:              &metav1.Duration{Duration: planning.StepTimeout(definition)},
+		ExpectedTarget:       d.expectedTarget(i),
+		PlanDigest:           d.status.Plan.Digest,
+	})
+}
+
+// expectedTarget is the target as it was judged, or as the last step of this workflow on it left it.
+func (d *decider) expectedTarget(i int) *kubernetesexecutionv1.ExpectedTarget {
+	index := int32(i) //nolint:gosec // at most 100
+	at := slices.IndexFunc(d.status.Plan.Targets, func(t workflowexecutionv1.PlannedTarget) bool { return slices.Contains(t.Steps, index) })
+	if at < 0 {
+		return nil
+	}
+	target := d.status.Plan.Targets[at]
+	expected := &kubernetesexecutionv1.ExpectedTarget{UID: targetUID(target), Generation: target.Generation}
+	for _, other := range target.Steps {
+		expected.Generation = max(expected.Generation, d.status.Steps[other].ResultingGeneration)
+	}
+	return expected
+}
+
+func (d *decider) running() int { return d.countPhase(workflowexecutionv1.StepRunning) }
+func (d *decider) pending() int { return d.countPhase(workflowexecutionv1.StepPending) }
+
+func (d *decider) countPhase(phase workflowexecutionv1.StepPhase) int {
+	n := 0
+	for _, step := range d.status.Steps {
+		if step.Phase == phase {
+			n++
+		}
+	}
+	return n
+}
+
+// monitor waits until every changed target has been healthy for the stabilization window.
+func (d *decider) monitor() {
+	deadline := phaseDeadline(d.workflow)
+	verdict := d.observe()
+	switch {
+	case verdict.unhealthy == "" && verdict.unknown == "":
+		d.stabilize(deadline)
+	case verdict.unhealthy == "":
+		d.conditions.Set(workflowexecutionv1.ConditionVerified, metav1.ConditionUnknown, ReasonUnverified, verdict.unknown)
+		d.complete(workflowexecutionv1.OutcomeUnverified, ReasonUnverified, "every step is completed; "+verdict.unknown)
+	case !d.now.Time.Before(deadline):
+		d.conditions.False(workflowexecutionv1.ConditionVerified, ReasonIneffective, verdict.unhealthy)
+		d.blame(noStep, shared.ErrorIneffective, "the steps are completed, but within timeouts.monitoring the target did not become healthy: "+verdict.unhealthy)
+		d.end()
+	default:
+		d.status.HealthySince = nil
+		d.conditions.False(workflowexecutionv1.ConditionVerified, ReasonNotHealthy, verdict.unhealthy)
+		d.wakeAt = deadline
+	}
+}
+
+func (d *decider) stabilize(deadline time.Time) {
+	if d.status.HealthySince == nil {
+		d.status.HealthySince = &d.now
+	}
+	stableAt := d.status.HealthySince.Add(stabilizationWindow(d.workflow))
+	if d.now.Time.Before(stableAt) && len(d.targets) > 0 {
+		d.conditions.Set(workflowexecutionv1.ConditionVerified, metav1.ConditionUnknown, ReasonStabilizing, "the targets are healthy and must stay so for the stabilization window")
+		d.wakeAt = machinery.Earliest(stableAt, deadline.Add(stabilizationWindow(d.workflow)))
+		return
+	}
+	d.conditions.True(workflowexecutionv1.ConditionVerified, ReasonHealthy, "the changed targets are healthy and stayed so")
+	outcome, reason, message := workflowexecutionv1.OutcomeSuccess, ReasonSucceeded, "every step is completed and the targets are healthy"
+	if d.countPhase(workflowexecutionv1.StepFailed) > 0 {
+		outcome, reason, message = workflowexecutionv1.OutcomePartialSuccess, ReasonPartialSuccess, "the targets are healthy; a step that is not critical failed: see status.steps"
+	}
+	d.complete(outcome, reason, message)
+}
+
+// observation sums up the health of the changed targets: what is not healthy, and what cannot be determined.
+type observation struct{ unhealthy, unknown string }
+
+func (d *decider) observe() observation {
+	var o observation
+	for i, target := range d.status.Plan.Targets {
+		state := d.targets[i]
+		if !d.changed(target) {
+			continue
+		}
+		switch {
+		case state.object != nil && state.generation < d.lastGeneration(target):
+			o.unhealthy = target.String() + ": the change has not been seen yet"
+		case state.health.Status == shared.HealthCurrent:
+		case state.health.Status == shared.HealthUnknown:
+			o.unknown = state.health.Message
+		default:
+			o.unhealthy = target.String() + ": " + state.health.Message
+		}
+	}
+	return o
+}
+
+// changed says whether a step on the target is completed or has left a change behind.
+func (d *decider) changed(target workflowexecutionv1.PlannedTarget) bool {
+	return slices.ContainsFunc(target.Steps, func(i int32) bool {
+		return d.status.Steps[i].Phase == workflowexecutionv1.StepCompleted || d.status.Steps[i].ResultingGeneration > 0
+	})
+}
+
+func (d *decider) lastGeneration(target workflowexecutionv1.PlannedTarget) int64 {
+	var last int64
+	for _, i := range target.Steps {
+		last = max(last, d.status.Steps[i].ResultingGeneration)
+	}
+	return last
+}
+
+// retain deletes a finished workflow without an owner when its time is up; one with an owner goes with it.
+func (d *decider) retain() {
+	if d.status.CompletionTime == nil || d.workflow.Spec.TTLAfterFinished == nil || metav1.GetControllerOf(d.workflow) != nil {
+		return
+	}
+	d.wakeAt = d.status.CompletionTime.Add(d.workflow.Spec.TTLAfterFinished.Duration)
+	d.remove = !d.now.Time.Before(d.wakeAt)
+}

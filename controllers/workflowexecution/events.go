@@ -1,0 +1,74 @@
+package workflowexecution
+
+import (
+	corev1 "k8s.io/api/core/v1"
+
+	"kubernaut.io/kubernaut/api/shared"
+	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
+)
+
+// Reasons of the events of a WorkflowExecution.
+const (
+	EventPlanned           = "Planned"
+	EventValidated         = "Validated"
+	EventPolicyDenied      = "PolicyDenied"
+	EventStepStarted       = "StepStarted"
+	EventStepCompleted     = "StepCompleted"
+	EventStepFailed        = "StepFailed"
+	EventWorkflowCompleted = "WorkflowCompleted"
+	EventWorkflowFailed    = "WorkflowFailed"
+	EventPhaseTimeout      = "PhaseTimeout"
+)
+
+// announce tells of what the status write changed, as events and metrics.
+func (r *Reconciler) announce(before *workflowexecutionv1.WorkflowExecution, next decision) {
+	after := next.status
+	if before.Status.Plan == nil && after.Plan != nil {
+		r.event(before, corev1.EventTypeNormal, EventPlanned, "Plan", "%s plan, about %s", after.Plan.Strategy, after.Plan.EstimatedDuration.Duration)
+	}
+	if before.Status.Phase == workflowexecutionv1.PhaseValidating && after.Phase != workflowexecutionv1.PhaseValidating && after.ErrorType == "" {
+		r.event(before, corev1.EventTypeNormal, EventValidated, "Validate", "the safety gate allowed every step (policy set %.12s)", after.Validation.PolicySetRevision)
+	}
+	for i := range after.Steps {
+		r.announceStep(before, i, after.Steps[i])
+	}
+	if before.Status.Phase == after.Phase || !after.Phase.Terminal() {
+		return
+	}
+	observe(before, after)
+	if after.Phase == workflowexecutionv1.PhaseCompleted {
+		r.event(before, corev1.EventTypeNormal, EventWorkflowCompleted, "Complete", "the workflow is completed: %s", after.Outcome)
+		return
+	}
+	switch after.ErrorType { //nolint:exhaustive // only these have an event of their own
+	case shared.ErrorPolicyDenied:
+		r.event(before, corev1.EventTypeWarning, EventPolicyDenied, "Validate", "%s", after.FailureReason)
+	case shared.ErrorTimeout:
+		r.event(before, corev1.EventTypeWarning, EventPhaseTimeout, "Wait", "%s", after.FailureReason)
+	}
+	r.event(before, corev1.EventTypeWarning, EventWorkflowFailed, "Fail", "the workflow failed (%s): %s", after.ErrorType, after.FailureReason)
+}
+
+func (r *Reconciler) announceStep(workflow *workflowexecutionv1.WorkflowExecution, i int, step workflowexecutionv1.StepStatus) {
+	var had workflowexecutionv1.StepPhase
+	var attempts int32
+	if i < len(workflow.Status.Steps) {
+		had, attempts = workflow.Status.Steps[i].Phase, workflow.Status.Steps[i].Attempts
+	}
+	if step.Attempts > attempts {
+		r.event(workflow, corev1.EventTypeNormal, EventStepStarted, "Execute", "step %s: %s, attempt %d", step.Name, step.Action, step.Attempts)
+	}
+	if step.Phase == had {
+		return
+	}
+	if step.Phase == workflowexecutionv1.StepCompleted {
+		r.event(workflow, corev1.EventTypeNormal, EventStepCompleted, "Execute", "step %s is completed", step.Name)
+	}
+	if step.Phase == workflowexecutionv1.StepFailed || (step.Phase == workflowexecutionv1.StepPending && step.RetryAt != nil) {
+		r.event(workflow, corev1.EventTypeWarning, EventStepFailed, "Execute", "step %s failed (%s): %s", step.Name, step.ErrorType, step.Message)
+	}
+}
+
+func (r *Reconciler) event(workflow *workflowexecutionv1.WorkflowExecution, kind, reason, action, note string, args ...any) {
+	r.Recorder.Eventf(workflow, nil, kind, reason, action, note, args...)
+}

@@ -1,0 +1,269 @@
+package workflowexecution
+
+import (
+	"context"
+	"fmt"
+
+	appsv1 "k8s.io/api/apps/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	kubernetesexecutionv1 "kubernaut.io/kubernaut/api/kubernetesexecution/v1"
+	safetyv1alpha1 "kubernaut.io/kubernaut/api/safety/v1alpha1"
+	"kubernaut.io/kubernaut/api/shared"
+	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
+	"kubernaut.io/kubernaut/controllers/kubernetesexecution"
+	"kubernaut.io/kubernaut/controllers/kubernetesexecution/actions"
+	"kubernaut.io/kubernaut/controllers/kubernetesexecution/effects"
+	"kubernaut.io/kubernaut/controllers/machinery"
+	"kubernaut.io/kubernaut/controllers/workflowexecution/planning"
+)
+
+// snapshot is all that a decision rests on.
+type snapshot struct {
+	workflow *workflowexecutionv1.WorkflowExecution
+	// graph is the order of the steps; graphError says why there is none.
+	graph      *planning.Graph
+	graphError error
+	// mode is the mode that applies: that of the spec, or DryRun where a target's namespace forces it.
+	mode shared.Mode
+	// steps are what was found out about the steps before anything runs; only while planning and validating.
+	steps []assessment
+	// executions are those of this workflow, by name.
+	executions map[string]*kubernetesexecutionv1.KubernetesExecution
+	// foreign are objects that have the name of an execution of ours and are not ours, by that name.
+	foreign map[string]string
+	// targets are the states of the changed targets; only while monitoring, or when a step has failed.
+	targets []targetState
+}
+
+// assessment is what was found out about one step before anything ran.
+type assessment struct {
+	// preparation is what the step would change; nil when err is set.
+	preparation *effects.Preparation
+	// decision is the gate's.
+	decision shared.Decision
+	// err says why the step cannot be prepared.
+	err error
+}
+
+// targetState is how one target is now, from the cache.
+type targetState struct {
+	health shared.Health
+	// generation is that of the object as the cache has it.
+	generation int64
+	object     *unstructured.Unstructured
+}
+
+// gather reads what the phase needs, and nothing else. Its errors are transient: what is wrong for good is in the snapshot.
+func (r *Reconciler) gather(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution) (snapshot, error) {
+	s := snapshot{workflow: workflow, mode: workflow.Spec.Mode}
+	phase := workflow.Status.Phase
+	if phase.Terminal() || workflow.Spec.WorkflowDefinition == nil {
+		return s, nil
+	}
+	steps := workflow.Spec.WorkflowDefinition.Steps
+	s.graph, s.graphError = planning.NewGraph(steps, func(i int) string { return targetKey(&steps[i].Action) })
+	if s.graphError != nil {
+		return s, nil
+	}
+	var err error
+	switch phase {
+	case "", workflowexecutionv1.PhasePlanning:
+		s.mode, err = r.mode(ctx, workflow)
+	case workflowexecutionv1.PhaseValidating:
+		if s.mode, err = r.mode(ctx, workflow); err == nil {
+			s.steps, err = r.assess(ctx, workflow, s.graph)
+		}
+	case workflowexecutionv1.PhaseExecuting:
+		err = r.gatherExecutions(ctx, workflow, &s)
+	case workflowexecutionv1.PhaseMonitoring:
+		s.targets, err = r.gatherTargets(ctx, workflow)
+	case workflowexecutionv1.PhaseRollingBack, workflowexecutionv1.PhaseCompleted, workflowexecutionv1.PhaseFailed:
+	}
+	return s, err
+}
+
+func targetKey(action *shared.Action) string {
+	target := targetOf(action)
+	if target == nil {
+		return ""
+	}
+	return target.Key()
+}
+
+// targetOf is what an action changes; nil for one that changes nothing.
+func targetOf(action *shared.Action) *shared.Target {
+	known, ok := actions.Get(action.Type)
+	if !ok {
+		return nil
+	}
+	return known.Target(action)
+}
+
+// mode is the mode of the spec unless the namespace of a target forces a dry run.
+func (r *Reconciler) mode(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution) (shared.Mode, error) {
+	seen := map[string]bool{}
+	for i := range workflow.Spec.WorkflowDefinition.Steps {
+		target := targetOf(&workflow.Spec.WorkflowDefinition.Steps[i].Action)
+		if target == nil || target.Namespace == "" || seen[target.Namespace] {
+			continue
+		}
+		seen[target.Namespace] = true
+		forced, err := r.Surroundings.ForcesDryRun(ctx, target.Namespace)
+		if err != nil {
+			return "", fmt.Errorf("mode of namespace %s: %w", target.Namespace, err)
+		}
+		if forced {
+			return shared.ModeDryRun, nil
+		}
+	}
+	return workflow.Spec.Mode, nil
+}
+
+// assess prepares every step in order and has the gate judge it. A step that builds on an earlier one of the same target is
+// prepared on top of that step's result.
+func (r *Reconciler) assess(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution, graph *planning.Graph) ([]assessment, error) {
+	steps := workflow.Spec.WorkflowDefinition.Steps
+	assessments := make([]assessment, len(steps))
+	results := map[string]*unstructured.Unstructured{}
+	for _, i := range graph.Order() {
+		action := &steps[i].Action
+		key := targetKey(action)
+		preparation, err := r.Effects.Prepare(ctx, effects.Request{
+			Action: action, Base: results[key], DryRun: dryRunFirst(workflow.Spec.ExecutionStrategy),
+		})
+		if err != nil && machinery.IsTransient(err) {
+			return nil, fmt.Errorf("preparing step %q: %w", steps[i].Name, err)
+		}
+		if err != nil {
+			assessments[i].err = err
+			continue
+		}
+		if preparation.Result != nil && key != "" {
+			results[key] = preparation.Result
+		}
+		assessments[i].preparation = preparation
+		assessments[i].decision, err = r.Gate.Judge(ctx, kubernetesexecution.JudgeRequest{
+			Stage: safetyv1alpha1.StagePlan, Workflow: workflow, StepIndex: int32(i), Preparation: preparation, //nolint:gosec // at most 100 steps
+		})
+		if err != nil {
+			return nil, fmt.Errorf("judging step %q: %w", steps[i].Name, err)
+		}
+	}
+	return assessments, nil
+}
+
+func dryRunFirst(strategy *shared.ExecutionStrategy) bool {
+	return strategy == nil || strategy.DryRunFirst == nil || *strategy.DryRunFirst
+}
+
+// gatherExecutions reads the executions; of a step that runs and has none in the cache, whether something else has its name.
+func (r *Reconciler) gatherExecutions(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution, s *snapshot) error {
+	var list kubernetesexecutionv1.KubernetesExecutionList
+	err := r.Clients.Cached.List(ctx, &list, client.InNamespace(workflow.Namespace), client.MatchingFields{indexWorkflow: string(workflow.UID)})
+	if err != nil {
+		return fmt.Errorf("listing executions: %w", err)
+	}
+	s.executions = make(map[string]*kubernetesexecutionv1.KubernetesExecution, len(list.Items))
+	s.foreign = map[string]string{}
+	for i := range list.Items {
+		if machinery.OwnedBy(&list.Items[i], workflow) {
+			s.executions[list.Items[i].Name] = &list.Items[i]
+		}
+	}
+	for _, step := range workflow.Status.Steps {
+		if step.Phase != workflowexecutionv1.StepRunning || s.executions[step.ExecutionRef] != nil {
+			continue
+		}
+		if err := r.gatherUncached(ctx, workflow, step.ExecutionRef, s); err != nil {
+			return err
+		}
+	}
+	if !anyFailed(s) {
+		return nil
+	}
+	s.targets, err = r.gatherTargets(ctx, workflow)
+	return err
+}
+
+func anyFailed(s *snapshot) bool {
+	for _, execution := range s.executions {
+		if execution.Status.Phase == kubernetesexecutionv1.PhaseFailed {
+			return true
+		}
+	}
+	return false
+}
+
+// gatherUncached reads an execution that the cache does not have: it was not made yet, or only just.
+func (r *Reconciler) gatherUncached(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution, name string, s *snapshot) error {
+	var execution kubernetesexecutionv1.KubernetesExecution
+	err := r.Clients.Live.Get(ctx, client.ObjectKey{Namespace: workflow.Namespace, Name: name}, &execution)
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil
+	case err != nil:
+		return fmt.Errorf("reading execution %s: %w", name, err)
+	case machinery.OwnedBy(&execution, workflow):
+		s.executions[name] = &execution
+	default:
+		owner := "nothing"
+		if ref := metav1.GetControllerOf(&execution); ref != nil {
+			owner = ref.Kind + " " + ref.Name + " with UID " + string(ref.UID)
+		}
+		s.foreign[name] = owner
+	}
+	return nil
+}
+
+// gatherTargets reads the targets of the plan from the cache, in its order.
+func (r *Reconciler) gatherTargets(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution) ([]targetState, error) {
+	if workflow.Status.Plan == nil {
+		return nil, nil
+	}
+	states := make([]targetState, len(workflow.Status.Plan.Targets))
+	for i, target := range workflow.Status.Plan.Targets {
+		object, err := r.cached(ctx, target.Target)
+		switch {
+		case apierrors.IsNotFound(err):
+			states[i].health = shared.Health{Status: shared.HealthNotFound, Message: target.String() + " does not exist"}
+			continue
+		case err != nil:
+			return nil, fmt.Errorf("reading %s: %w", target.String(), err)
+		case object == nil:
+			states[i].health = shared.Health{Status: shared.HealthUnknown, Message: "the health of a " + target.Kind + " cannot be determined"}
+			continue
+		}
+		states[i] = targetState{health: actions.Health(object), generation: object.GetGeneration(), object: object}
+	}
+	return states, nil
+}
+
+// cached reads a target from the manager's cache; nil for a kind that is not watched.
+func (r *Reconciler) cached(ctx context.Context, target shared.Target) (*unstructured.Unstructured, error) {
+	var object client.Object
+	switch target.GroupVersionKind() {
+	case appsv1.SchemeGroupVersion.WithKind("Deployment"):
+		object = &appsv1.Deployment{}
+	case appsv1.SchemeGroupVersion.WithKind("StatefulSet"):
+		object = &appsv1.StatefulSet{}
+	case appsv1.SchemeGroupVersion.WithKind("DaemonSet"):
+		object = &appsv1.DaemonSet{}
+	default:
+		return nil, nil //nolint:nilnil // nil is the answer: this kind is not watched
+	}
+	if err := r.Cache.Get(ctx, client.ObjectKey{Namespace: target.Namespace, Name: target.Name}, object); err != nil {
+		return nil, err
+	}
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(object)
+	if err != nil {
+		return nil, fmt.Errorf("converting %s: %w", target.String(), err)
+	}
+	converted := &unstructured.Unstructured{Object: content}
+	converted.SetGroupVersionKind(target.GroupVersionKind())
+	return converted, nil
+}

@@ -1,0 +1,25 @@
+package workflowexecution
+
+// Reasons of the conditions of a WorkflowExecution.
+const (
+	ReasonPlanned         = "Planned"
+	ReasonValidating      = "Validating"
+	ReasonAllowed         = "Allowed"
+	ReasonStepNotPrepared = "StepNotPrepared"
+	ReasonPolicyDenied    = "PolicyDenied"
+	ReasonDryRun          = "DryRun"
+	ReasonExecuting       = "Executing"
+	ReasonStepFailed      = "StepFailed"
+	ReasonExecuted        = "Executed"
+	ReasonMonitoring      = "Monitoring"
+	ReasonNotHealthy      = "NotHealthy"
+	ReasonStabilizing     = "Stabilizing"
+	ReasonHealthy         = "Healthy"
+	ReasonIneffective     = "Ineffective"
+	ReasonUnverified      = "Unverified"
+	ReasonSucceeded       = "Succeeded"
+	ReasonPartialSuccess  = "PartialSuccess"
+	ReasonFailed          = "Failed"
+	// ReasonNotPerformed is that of RolledBack=False: what the steps changed stays as it is.
+	ReasonNotPerformed = "NotPerformed"
+)

@@ -1,0 +1,190 @@
+package workflowexecution
+
+import (
+	"context"
+	"fmt"
+
+	appsv1 "k8s.io/api/apps/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	kubernetesexecutionv1 "kubernaut.io/kubernaut/api/kubernetesexecution/v1"
+	"kubernaut.io/kubernaut/api/shared"
+	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
+	"kubernaut.io/kubernaut/controllers/kubernetesexecution"
+	"kubernaut.io/kubernaut/controllers/kubernetesexecution/effects"
+	"kubernaut.io/kubernaut/controllers/machinery"
+)
+
+// +kubebuilder:rbac:groups=workflowexecution.kubernaut.io,resources=workflowexecutions,verbs=get;delete
+// +kubebuilder:rbac:groups=workflowexecution.kubernaut.io,resources=workflowexecutions/status,verbs=update
+// +kubebuilder:rbac:groups=workflowexecution.kubernaut.io,resources=workflowexecutions/finalizers,verbs=update
+// +kubebuilder:rbac:groups=kubernetesexecution.kubernaut.io,resources=kubernetesexecutions,verbs=get;create
+
+// Gate judges steps.
+type Gate interface {
+	Judge(ctx context.Context, question kubernetesexecution.JudgeRequest) (shared.Decision, error)
+}
+
+// Preparer computes and tries what a step would change, as the account of its action.
+type Preparer interface {
+	Prepare(ctx context.Context, request effects.Request) (*effects.Preparation, error)
+}
+
+// Surroundings are facts about where targets are.
+type Surroundings interface {
+	// ForcesDryRun says whether a namespace allows dry runs only.
+	ForcesDryRun(ctx context.Context, namespace string) (bool, error)
+}
+
+// Reconciler runs workflows.
+type Reconciler struct {
+	// Clients are those of the workflowexecution-controller.
+	Clients machinery.Clients
+	// Cache reads what the manager watches; the health of targets comes from it.
+	Cache client.Reader
+	// Effects prepares steps.
+	Effects Preparer
+	// Gate judges them.
+	Gate Gate
+	// Surroundings tell the mode of a target's namespace.
+	Surroundings Surroundings
+	// Recorder records events, after the status write that they tell of.
+	Recorder events.EventRecorder
+	// Clock is the time.
+	Clock clock.PassiveClock
+}
+
+// indexTarget finds the active workflows that change an object.
+const indexTarget = "status.plan.targets"
+
+// indexWorkflow finds the executions of a workflow by its UID.
+const indexWorkflow = "spec.workflowExecutionRef.uid"
+
+// SetupWithManager registers the controller: it is woken by workflows, by their executions and by the workloads they change.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, options controller.Options) error {
+	indexer := mgr.GetFieldIndexer()
+	if err := indexer.IndexField(context.Background(), &workflowexecutionv1.WorkflowExecution{}, indexTarget, activeTargets); err != nil {
+		return fmt.Errorf("index of workflows by target: %w", err)
+	}
+	if err := indexer.IndexField(context.Background(), &kubernetesexecutionv1.KubernetesExecution{}, indexWorkflow, workflowUID); err != nil {
+		return fmt.Errorf("index of executions by workflow: %w", err)
+	}
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("workflowexecution").
+		WithOptions(options).
+		For(&workflowexecutionv1.WorkflowExecution{}).
+		Owns(&kubernetesexecutionv1.KubernetesExecution{}).
+		Watches(&appsv1.Deployment{}, r.workflowsOf("Deployment"), builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})).
+		Watches(&appsv1.StatefulSet{}, r.workflowsOf("StatefulSet"), builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})).
+		Watches(&appsv1.DaemonSet{}, r.workflowsOf("DaemonSet"), builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})).
+		Complete(r)
+}
+
+// activeTargets are the keys of the objects whose health a workflow waits for.
+func activeTargets(object client.Object) []string {
+	workflow, ok := object.(*workflowexecutionv1.WorkflowExecution)
+	if !ok || workflow.Status.Phase != workflowexecutionv1.PhaseMonitoring || workflow.Status.Plan == nil {
+		return nil
+	}
+	keys := make([]string, 0, len(workflow.Status.Plan.Targets))
+	for _, target := range workflow.Status.Plan.Targets {
+		keys = append(keys, target.Key())
+	}
+	return keys
+}
+
+func workflowUID(object client.Object) []string {
+	execution, ok := object.(*kubernetesexecutionv1.KubernetesExecution)
+	if !ok {
+		return nil
+	}
+	return []string{string(execution.Spec.WorkflowExecutionRef.UID)}
+}
+
+func (r *Reconciler) workflowsOf(kind string) handler.EventHandler {
+	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, object client.Object) []reconcile.Request {
+		target := shared.Target{
+			APIVersion: appsv1.SchemeGroupVersion.String(), Kind: kind, Namespace: object.GetNamespace(), Name: object.GetName(),
+		}
+		var workflows workflowexecutionv1.WorkflowExecutionList
+		if err := r.Cache.List(ctx, &workflows, client.MatchingFields{indexTarget: target.Key()}, client.UnsafeDisableDeepCopy); err != nil {
+			ctrl.LoggerFrom(ctx).Error(err, "listing the workflows that wait for a target", "target", target.String())
+			return nil
+		}
+		requests := make([]reconcile.Request, len(workflows.Items))
+		for i := range workflows.Items {
+			requests[i].NamespacedName = types.NamespacedName{
+				Namespace: workflows.Items[i].Namespace, Name: workflows.Items[i].Name,
+			}
+		}
+		return requests
+	})
+}
+
+// Reconcile takes one workflow one step further: gather, decide, record, act.
+func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
+	outcome := r.reconcile(ctx, request)
+	return outcome.Result(r.Clock.Now())
+}
+
+func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request) machinery.Outcome {
+	var workflow workflowexecutionv1.WorkflowExecution
+	if err := r.Clients.Cached.Get(ctx, request.NamespacedName, &workflow); err != nil {
+		return machinery.Transient(client.IgnoreNotFound(err))
+	}
+	if !workflow.DeletionTimestamp.IsZero() {
+		return machinery.Done()
+	}
+	snapshot, err := r.gather(ctx, &workflow)
+	if err != nil {
+		return r.retryWithinDeadline(ctx, &workflow, err)
+	}
+	next := decide(snapshot, r.Clock.Now())
+	outcome, written := r.record(ctx, &workflow, next)
+	if written {
+		r.announce(&workflow, next)
+	}
+	return outcome
+}
+
+// record writes the status, then acts.
+func (r *Reconciler) record(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution, next decision) (machinery.Outcome, bool) {
+	if err := transitions.Check(workflow.Status.Phase, next.status.Phase); err != nil {
+		return machinery.Stalled(err), false
+	}
+	after := workflow.DeepCopy()
+	after.Status = next.status
+	written, err := machinery.Record(ctx, r.Clients.Cached, workflow, after)
+	if err != nil {
+		return machinery.Transient(client.IgnoreNotFound(err)), false
+	}
+	if err := r.act(ctx, after, next); err != nil {
+		return machinery.Transient(err), written
+	}
+	return machinery.Waiting(next.wakeAt), written
+}
+
+// retryWithinDeadline goes back to the queue after a transient error, until the deadline of the phase has passed: then the
+// workflow fails with what kept it from going on.
+func (r *Reconciler) retryWithinDeadline(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution, cause error) machinery.Outcome {
+	now := r.Clock.Now()
+	if apierrors.IsConflict(cause) || now.Before(phaseDeadline(workflow)) {
+		return machinery.Transient(cause)
+	}
+	next := abandon(workflow, now, cause)
+	outcome, written := r.record(ctx, workflow, next)
+	if written {
+		r.announce(workflow, next)
+	}
+	return outcome
+}

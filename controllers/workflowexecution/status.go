@@ -1,0 +1,309 @@
+package workflowexecution
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+
+	"kubernaut.io/kubernaut/api/shared"
+	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
+	"kubernaut.io/kubernaut/controllers/machinery"
+	"kubernaut.io/kubernaut/controllers/workflowexecution/planning"
+)
+
+// Defaults of the limits; the same as those of the schema, for objects that were not defaulted.
+const (
+	defaultPlanning      = 30 * time.Second
+	defaultValidation    = 5 * time.Minute
+	defaultMonitoring    = 10 * time.Minute
+	defaultStabilization = 15 * time.Second
+)
+
+// The bounds of texts of the status.
+const (
+	maxReason     = 1024
+	maxStepOutput = 128
+	maxStepError  = 512
+	maxSnapshot   = 32 * 1024
+)
+
+// phaseDeadline is when the current phase must have ended; the zero time for one that has no limit of its own.
+func phaseDeadline(workflow *workflowexecutionv1.WorkflowExecution) time.Time {
+	status := &workflow.Status
+	limits := workflow.Spec.Timeouts
+	if limits == nil {
+		limits = &workflowexecutionv1.WorkflowTimeouts{}
+	}
+	switch status.Phase {
+	case "":
+		return workflow.CreationTimestamp.Add(duration(limits.Planning, defaultPlanning))
+	case workflowexecutionv1.PhasePlanning:
+		return after(status.PlanningStartTime, duration(limits.Planning, defaultPlanning))
+	case workflowexecutionv1.PhaseValidating:
+		waited := time.Duration(status.WaitedSeconds) * time.Second
+		return after(status.ValidationStartTime, duration(limits.Validation, defaultValidation)+waited)
+	case workflowexecutionv1.PhaseMonitoring:
+		return after(status.MonitoringStartTime, duration(limits.Monitoring, defaultMonitoring))
+	case workflowexecutionv1.PhaseExecuting:
+		return after(status.ExecutionStartTime, duration(limits.Workflow, planning.MaxWorkflowTimeout)+executionGrace)
+	case workflowexecutionv1.PhaseRollingBack, workflowexecutionv1.PhaseCompleted, workflowexecutionv1.PhaseFailed:
+	}
+	return time.Time{}
+}
+
+func after(start *metav1.Time, limit time.Duration) time.Time {
+	if start == nil {
+		return time.Time{}
+	}
+	return start.Add(limit)
+}
+
+func duration(set *metav1.Duration, fallback time.Duration) time.Duration {
+	if set == nil {
+		return fallback
+	}
+	return set.Duration
+}
+
+// workflowTimeout limits the running of all steps.
+func workflowTimeout(workflow *workflowexecutionv1.WorkflowExecution, graph *planning.Graph) time.Duration {
+	if limits := workflow.Spec.Timeouts; limits != nil && limits.Workflow != nil {
+		return limits.Workflow.Duration
+	}
+	return min(graph.Budget(workflow.Spec.WorkflowDefinition.Steps), planning.MaxWorkflowTimeout)
+}
+
+func stabilizationWindow(workflow *workflowexecutionv1.WorkflowExecution) time.Duration {
+	return duration(workflow.Spec.StabilizationWindow, defaultStabilization)
+}
+
+func targetUID(target workflowexecutionv1.PlannedTarget) types.UID { return types.UID(target.UID) }
+
+// summaryDigest is SHA-256 over the JSON of the changes.
+func summaryDigest(changes []workflowexecutionv1.StepChange) string {
+	text, err := json.Marshal(changes)
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
+}
+
+// count sets what sums up the steps.
+func (d *decider) count() {
+	d.status.CompletedSteps = int32(d.countPhase(workflowexecutionv1.StepCompleted)) //nolint:gosec // at most 100
+	d.status.CurrentStep = nil
+	at := slices.IndexFunc(d.status.Steps, func(s workflowexecutionv1.StepStatus) bool {
+		return s.Phase == workflowexecutionv1.StepPending || s.Phase == workflowexecutionv1.StepRunning
+	})
+	if at >= 0 {
+		d.status.CurrentStep = &d.status.Steps[at].Index
+	}
+}
+
+// describeProgress says on the Ready condition which steps run.
+func (d *decider) describeProgress() {
+	var names []string
+	for _, step := range d.status.Steps {
+		if step.Phase == workflowexecutionv1.StepRunning {
+			names = append(names, step.Name)
+		}
+	}
+	message := "running " + strings.Join(names, ", ")
+	switch {
+	case len(names) == 0:
+		message = "waiting before the next attempt of a step"
+	case d.failing():
+		message = "a step failed; waiting for " + strings.Join(names, ", ") + " to end"
+	}
+	d.conditions.Progressing(ReasonExecuting, message)
+}
+
+// blame records why the workflow fails, once, with the state of affairs at that moment; step is noStep when none is to blame.
+func (d *decider) blame(step int, errorType shared.ErrorType, reason string) {
+	if d.failing() {
+		return
+	}
+	d.status.ErrorType = errorType
+	d.status.FailureReason = machinery.Cut(reason, maxReason)
+	if step != noStep {
+		definition := d.definitions()[step]
+		d.status.FailedStep = new(int32(step)) //nolint:gosec // at most 100
+		d.status.FailedStepName = definition.Name
+		d.status.FailedAction = string(definition.Action.Type)
+	}
+	d.status.ExecutionSnapshot = d.takeSnapshot(step)
+}
+
+// fail ends the workflow at once: nothing runs that would have to be waited for.
+func (d *decider) fail(step int, errorType shared.ErrorType, reason string) {
+	d.start()
+	d.blame(step, errorType, reason)
+	d.end()
+}
+
+// end is the end of a workflow that fails.
+func (d *decider) end() {
+	d.status.Phase = workflowexecutionv1.PhaseFailed
+	d.status.Outcome = workflowexecutionv1.OutcomeFailed
+	d.status.CompletionTime = &d.now
+	d.status.HealthySince = nil
+	message := "no step has changed anything"
+	if d.effects() {
+		message = "what the steps changed stays as it is: this version does not roll back; status.steps and the KubernetesExecutions say what was changed and captured"
+	}
+	d.conditions.False(workflowexecutionv1.ConditionRolledBack, ReasonNotPerformed, message)
+	d.conditions.Failed(ReasonFailed, d.status.FailureReason)
+	d.retainLater()
+}
+
+// effects says whether a step changed something or may have.
+func (d *decider) effects() bool {
+	for _, step := range d.status.Steps {
+		if step.Attempts == 0 {
+			continue
+		}
+		execution := d.executions[step.ExecutionRef]
+		unchanged := execution != nil && execution.Status.Changed != nil && !*execution.Status.Changed
+		neverBegun := execution != nil && execution.Status.Phase.Terminal() && execution.Status.StartedAt == nil
+		if !unchanged && !neverBegun {
+			return true
+		}
+	}
+	return false
+}
+
+func (d *decider) complete(outcome workflowexecutionv1.WorkflowOutcome, reason, message string) {
+	d.status.Phase = workflowexecutionv1.PhaseCompleted
+	d.status.Outcome = outcome
+	d.status.CompletionTime = &d.now
+	d.conditions.Succeeded(reason, message)
+	d.retainLater()
+}
+
+func (d *decider) retainLater() {
+	if d.workflow.Spec.TTLAfterFinished != nil && metav1.GetControllerOf(d.workflow) == nil {
+		d.wakeAt = d.now.Add(d.workflow.Spec.TTLAfterFinished.Duration)
+	}
+}
+
+// takeSnapshot is the state of affairs at the moment of failure, before anything is undone.
+func (d *decider) takeSnapshot(step int) *workflowexecutionv1.ExecutionSnapshot {
+	s := &workflowexecutionv1.ExecutionSnapshot{Timestamp: &d.now}
+	if step != noStep {
+		s.CurrentStep = new(int32(step)) //nolint:gosec // at most 100
+	}
+	for i := range d.status.Steps {
+		ended := &d.status.Steps[i]
+		if ended.Phase != workflowexecutionv1.StepCompleted && ended.Phase != workflowexecutionv1.StepFailed {
+			continue
+		}
+		s.CompletedSteps = append(s.CompletedSteps, d.stepResult(ended))
+	}
+	s.ClusterState = rawJSON(d.clusterState())
+	s.ResourceSnapshot = rawJSON(d.resourceSnapshot(step))
+	if text, err := json.Marshal(s); err != nil || len(text) > maxSnapshot {
+		s.ResourceSnapshot, s.ClusterState = nil, nil
+	}
+	return s
+}
+
+func (d *decider) stepResult(step *workflowexecutionv1.StepStatus) workflowexecutionv1.StepResult {
+	result := workflowexecutionv1.StepResult{
+		StepIndex: step.Index, Action: step.Action, Status: step.Phase, Error: machinery.Cut(step.Message, maxStepError),
+	}
+	if step.StartTime != nil && step.CompletionTime != nil {
+		result.Duration = &metav1.Duration{Duration: step.CompletionTime.Sub(step.StartTime.Time)}
+	}
+	execution := d.executions[step.ExecutionRef]
+	if execution != nil && step.Phase == workflowexecutionv1.StepCompleted {
+		result.Error = ""
+		paths := make([]string, 0, len(execution.Status.DryRun))
+		for _, change := range execution.Status.DryRun {
+			paths = append(paths, change.Path)
+		}
+		result.Output = machinery.Cut("changed "+strings.Join(paths, ", "), maxStepOutput)
+		if len(paths) == 0 {
+			result.Output = "nothing to change"
+		}
+	}
+	return result
+}
+
+// clusterState is the health of every target of the workflow.
+func (d *decider) clusterState() map[string]any {
+	if d.status.Plan == nil || len(d.targets) == 0 {
+		return nil
+	}
+	health := map[string]any{}
+	for i, target := range d.status.Plan.Targets {
+		health[target.String()] = map[string]any{
+			"health": d.targets[i].health.Status, "message": machinery.Cut(d.targets[i].health.Message, maxStepError),
+		}
+	}
+	return map[string]any{"targets": health}
+}
+
+// resourceSnapshot is the part of the failed step's target that a person looks at first: replicas, images and conditions. No
+// environment, no annotations: they may hold secrets.
+func (d *decider) resourceSnapshot(step int) map[string]any {
+	object := d.failedObject(step)
+	if object == nil {
+		return nil
+	}
+	out := map[string]any{
+		"apiVersion": object.GetAPIVersion(), "kind": object.GetKind(), "namespace": object.GetNamespace(), "name": object.GetName(),
+		"uid": string(object.GetUID()), "generation": object.GetGeneration(),
+	}
+	if replicas, found, err := unstructured.NestedFieldNoCopy(object.Object, "spec", "replicas"); err == nil && found {
+		out["replicas"] = replicas
+	}
+	if status, found, err := unstructured.NestedFieldNoCopy(object.Object, "status"); err == nil && found {
+		out["status"] = status
+	}
+	if containers, found, err := unstructured.NestedSlice(object.Object, "spec", "template", "spec", "containers"); err == nil && found {
+		images := map[string]any{}
+		for _, container := range containers {
+			if fields, ok := container.(map[string]any); ok {
+				images[fmt.Sprint(fields["name"])] = fields["image"]
+			}
+		}
+		out["images"] = images
+	}
+	return out
+}
+
+// failedObject is the target of the failed step, or the first unhealthy one when no step is to blame.
+func (d *decider) failedObject(step int) *unstructured.Unstructured {
+	if d.status.Plan == nil || len(d.targets) == 0 {
+		return nil
+	}
+	for i, target := range d.status.Plan.Targets {
+		blamed := step != noStep && slices.Contains(target.Steps, int32(step)) //nolint:gosec // at most 100
+		unhealthy := step == noStep && d.targets[i].health.Status != shared.HealthCurrent
+		if blamed || unhealthy {
+			return d.targets[i].object
+		}
+	}
+	return nil
+}
+
+func rawJSON(value map[string]any) *apiextensionsv1.JSON {
+	if len(value) == 0 {
+		return nil
+	}
+	text, err := json.Marshal(value)
+	if err != nil {
+		return nil
+	}
+	return &apiextensionsv1.JSON{Raw: text}
+}

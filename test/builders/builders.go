@@ -1,0 +1,141 @@
+// Package builders makes objects for tests: one fluent builder for each kind, so that a test states only what matters to it.
+package builders
+
+import (
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	remediationv1 "kubernaut.io/kubernaut/api/remediation/v1"
+	"kubernaut.io/kubernaut/api/shared"
+	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
+)
+
+// DeploymentBuilder makes a Deployment of one container named app.
+type DeploymentBuilder struct{ *appsv1.Deployment }
+
+// Deployment starts a Deployment of one replica whose rollout counts as stuck after five seconds.
+func Deployment(namespace, name, image string) DeploymentBuilder {
+	labels := map[string]string{"app": name}
+	return DeploymentBuilder{&appsv1.Deployment{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: labels},
+		Spec: appsv1.DeploymentSpec{
+			Replicas:                new(int32(1)),
+			ProgressDeadlineSeconds: new(int32(2)),
+			Selector:                &metav1.LabelSelector{MatchLabels: labels},
+			Template: corev1.PodTemplateSpec{
+				ObjectMeta: metav1.ObjectMeta{Labels: labels},
+				Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "app", Image: image}}},
+			},
+		},
+	}}
+}
+
+// Replicas sets the number of pods.
+func (b DeploymentBuilder) Replicas(n int32) DeploymentBuilder {
+	b.Spec.Replicas = &n
+	return b
+}
+
+// Target is the Deployment as the target of a remediation.
+func (b DeploymentBuilder) Target() shared.Target {
+	return shared.Target{APIVersion: "apps/v1", Kind: "Deployment", Namespace: b.Namespace, Name: b.Name}
+}
+
+// RequestBuilder makes a RemediationRequest.
+type RequestBuilder struct {
+	*remediationv1.RemediationRequest
+}
+
+// Request starts a request for the repair of a target.
+func Request(namespace, name, signal string, target shared.Target) RequestBuilder {
+	return RequestBuilder{&remediationv1.RemediationRequest{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+		Spec: remediationv1.RemediationRequestSpec{
+			SignalContext: shared.SignalContext{Name: signal, Severity: shared.SeverityCritical, Source: "test"},
+			Target:        target,
+		},
+	}}
+}
+
+// DryRun makes the request one that changes nothing.
+func (b RequestBuilder) DryRun() RequestBuilder {
+	b.Spec.Mode = shared.ModeDryRun
+	return b
+}
+
+// WorkflowBuilder makes a WorkflowExecution that a person starts by hand.
+type WorkflowBuilder struct {
+	*workflowexecutionv1.WorkflowExecution
+}
+
+// Workflow starts a workflow of the given steps that watches its targets for a second.
+func Workflow(namespace, name string, steps ...shared.Step) WorkflowBuilder {
+	return WorkflowBuilder{&workflowexecutionv1.WorkflowExecution{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+		Spec: workflowexecutionv1.WorkflowExecutionSpec{
+			WorkflowDefinition:  &shared.WorkflowDefinition{Name: name, Steps: steps},
+			StabilizationWindow: &metav1.Duration{Duration: time.Second},
+		},
+	}}
+}
+
+// DryRun makes the workflow one that changes nothing.
+func (b WorkflowBuilder) DryRun() WorkflowBuilder {
+	b.Spec.Mode = shared.ModeDryRun
+	return b
+}
+
+// MonitoringTimeout sets how long the targets have to become healthy.
+func (b WorkflowBuilder) MonitoringTimeout(limit time.Duration) WorkflowBuilder {
+	b.Spec.Timeouts = &workflowexecutionv1.WorkflowTimeouts{Monitoring: &metav1.Duration{Duration: limit}}
+	return b
+}
+
+// StepBuilder makes a step.
+type StepBuilder struct{ shared.Step }
+
+// Scale is a step that scales a Deployment.
+func Scale(name, namespace, deployment string, replicas int32) StepBuilder {
+	return StepBuilder{shared.Step{Name: name, Action: shared.Action{
+		Type:            shared.ActionScaleDeployment,
+		ScaleDeployment: &shared.ScaleDeployment{Namespace: namespace, Name: deployment, Replicas: &replicas},
+	}}}
+}
+
+// UpdateImage is a step that sets the image of a Deployment's container app.
+func UpdateImage(name, namespace, deployment, image string) StepBuilder {
+	return StepBuilder{shared.Step{Name: name, Action: shared.Action{
+		Type:        shared.ActionUpdateImage,
+		UpdateImage: &shared.UpdateImage{Namespace: namespace, Name: deployment, Container: "app", Image: image},
+	}}}
+}
+
+// RollBack is a step that returns a Deployment to its previous revision.
+func RollBack(name, namespace, deployment string) StepBuilder {
+	return StepBuilder{shared.Step{Name: name, Action: shared.Action{
+		Type:               shared.ActionRollbackDeployment,
+		RollbackDeployment: &shared.RollbackDeployment{Namespace: namespace, Name: deployment},
+	}}}
+}
+
+// Notify is a step that tells people something.
+func Notify(name, message string) StepBuilder {
+	return StepBuilder{shared.Step{Name: name, Action: shared.Action{
+		Type: shared.ActionNotifyOnly, NotifyOnly: &shared.NotifyOnly{Message: message},
+	}}}
+}
+
+// After makes the step wait for others.
+func (b StepBuilder) After(names ...string) StepBuilder {
+	b.DependsOn = names
+	return b
+}
+
+// NotCritical lets the workflow go on when the step fails.
+func (b StepBuilder) NotCritical() StepBuilder {
+	b.Critical = new(false)
+	return b
+}
