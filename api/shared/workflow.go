@@ -63,7 +63,7 @@ type Step struct {
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('2h')",message="must be from 1s to 2h"
-	// +kubebuilder:default="5m"
+	// +kubebuilder:default="5m0s"
 	Timeout *metav1.Duration `json:"timeout,omitempty"`
 	// rollback says how the step is undone: Captured, the default, restores the fields captured before the effect; None does
 	// nothing; Action runs rollbackAction.

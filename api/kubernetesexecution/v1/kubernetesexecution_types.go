@@ -96,7 +96,7 @@ type KubernetesExecutionSpec struct {
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('2h')",message="must be from 1s to 2h"
-	// +kubebuilder:default="5m"
+	// +kubebuilder:default="5m0s"
 	Timeout *metav1.Duration `json:"timeout,omitempty"`
 	// expectedTarget is the target as it was at validation, or as this workflow's last execution on it left it; absent for an
 	// action without a target.

@@ -78,7 +78,7 @@ type RemediationRequestSpec struct {
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('8760h')",message="must be from 0s to 8760h"
-	// +kubebuilder:default="24h"
+	// +kubebuilder:default="24h0m0s"
 	TTLAfterFinished *metav1.Duration `json:"ttlAfterFinished,omitempty"`
 	// timeouts are the limits of the phases. Waiting for a person does not count.
 	// +optional
@@ -100,21 +100,21 @@ type RemediationTimeouts struct {
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('1h')",message="must be from 1s to 1h"
-	// +kubebuilder:default="5m"
+	// +kubebuilder:default="5m0s"
 	Processing *metav1.Duration `json:"processing,omitempty"`
 	// analyzing limits the analysis, from 1s to 1h, default 10m.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('1h')",message="must be from 1s to 1h"
-	// +kubebuilder:default="10m"
+	// +kubebuilder:default="10m0s"
 	Analyzing *metav1.Duration `json:"analyzing,omitempty"`
 	// overall limits the whole remediation, from 1s to 24h, default 1h.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('24h')",message="must be from 1s to 24h"
-	// +kubebuilder:default="1h"
+	// +kubebuilder:default="1h0m0s"
 	Overall *metav1.Duration `json:"overall,omitempty"`
 }
 

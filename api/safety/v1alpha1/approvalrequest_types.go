@@ -92,7 +92,7 @@ type ApprovalRequestSpec struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=16
 	// +kubebuilder:default={}
-	Decisions []ApprovalDecision `json:"decisions"`
+	Decisions []ApprovalDecision `json:"decisions,omitempty"`
 }
 
 // SummaryEntry is one field that a step of the plan would change; its values are the JSON text, cut to their bound.

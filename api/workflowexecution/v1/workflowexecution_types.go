@@ -85,7 +85,7 @@ type WorkflowExecutionSpec struct {
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('8760h')",message="must be from 0s to 8760h"
-	// +kubebuilder:default="24h"
+	// +kubebuilder:default="24h0m0s"
 	TTLAfterFinished *metav1.Duration `json:"ttlAfterFinished,omitempty"`
 	// timeouts are the limits of the phases. Waiting for people, holds and suspension does not count.
 	// +optional
@@ -135,21 +135,21 @@ type WorkflowTimeouts struct {
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('1h')",message="must be from 1s to 1h"
-	// +kubebuilder:default="5m"
+	// +kubebuilder:default="5m0s"
 	Validation *metav1.Duration `json:"validation,omitempty"`
 	// monitoring limits the time in which the targets must become healthy and stay so, from 1s to 2h, default 10m.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('2h')",message="must be from 1s to 2h"
-	// +kubebuilder:default="10m"
+	// +kubebuilder:default="10m0s"
 	Monitoring *metav1.Duration `json:"monitoring,omitempty"`
 	// rollback limits rolling back, from 1s to 2h, default 10m.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('2h')",message="must be from 1s to 2h"
-	// +kubebuilder:default="10m"
+	// +kubebuilder:default="10m0s"
 	Rollback *metav1.Duration `json:"rollback,omitempty"`
 	// workflow limits the running of all steps, from 1s to 2h. Admission sets the critical path of timeout × (1 + maxRetries)
 	// and backoff, at most 2h, when it is left out.
@@ -163,7 +163,7 @@ type WorkflowTimeouts struct {
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('720h')",message="must be from 1s to 720h"
-	// +kubebuilder:default="24h"
+	// +kubebuilder:default="24h0m0s"
 	Hold *metav1.Duration `json:"hold,omitempty"`
 }
 
@@ -489,6 +489,9 @@ type StepStatus struct {
 	// startTime is when the first attempt was started.
 	// +optional
 	StartTime *metav1.Time `json:"startTime,omitempty"`
+	// attemptTime is when the last attempt was started.
+	// +optional
+	AttemptTime *metav1.Time `json:"attemptTime,omitempty"`
 	// retryAt is when the next attempt starts, after one that failed.
 	// +optional
 	RetryAt *metav1.Time `json:"retryAt,omitempty"`

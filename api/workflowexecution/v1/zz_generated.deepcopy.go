@@ -198,6 +198,10 @@ func (in *StepStatus) DeepCopyInto(out *StepStatus) {
 		in, out := &in.StartTime, &out.StartTime
 		*out = (*in).DeepCopy()
 	}
+	if in.AttemptTime != nil {
+		in, out := &in.AttemptTime, &out.AttemptTime
+		*out = (*in).DeepCopy()
+	}
 	if in.RetryAt != nil {
 		in, out := &in.RetryAt, &out.RetryAt
 		*out = (*in).DeepCopy()
