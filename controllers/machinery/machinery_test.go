@@ -30,8 +30,15 @@ func TestTableAllowsWhatItLists(t *testing.T) {
 		from, to string
 		legal    bool
 	}{
-		{"", "a", true}, {"a", "b", true}, {"a", "a", true}, {"b", "b", true},
-		{"", "b", false}, {"b", "a", false}, {"a", "unlisted", false}, {"unlisted", "a", false}, {"unlisted", "unlisted", false},
+		{"", "a", true},
+		{"a", "b", true},
+		{"a", "a", true},
+		{"b", "b", true},
+		{"", "b", false},
+		{"b", "a", false},
+		{"a", "unlisted", false},
+		{"unlisted", "a", false},
+		{"unlisted", "unlisted", false},
 	} {
 		if err := table.Check(row.from, row.to); (err == nil) != row.legal {
 			t.Errorf("from %q to %q: %v", row.from, row.to, err)

@@ -166,7 +166,7 @@ func plannedTargets(steps []shared.Step) []workflowexecutionv1.PlannedTarget {
 			targets = append(targets, workflowexecutionv1.PlannedTarget{Target: *target})
 			at = len(targets) - 1
 		}
-		targets[at].Steps = append(targets[at].Steps, int32(i)) //nolint:gosec // at most 100
+		targets[at].Steps = append(targets[at].Steps, int32(i))
 	}
 	return targets
 }
@@ -183,7 +183,7 @@ func pendingSteps(steps []shared.Step) []workflowexecutionv1.StepStatus {
 	out := make([]workflowexecutionv1.StepStatus, len(steps))
 	for i, step := range steps {
 		out[i] = workflowexecutionv1.StepStatus{
-			Index: int32(i), Name: step.Name, Action: string(step.Action.Type), Phase: workflowexecutionv1.StepPending, //nolint:gosec // at most 100
+			Index: int32(i), Name: step.Name, Action: string(step.Action.Type), Phase: workflowexecutionv1.StepPending,
 		}
 	}
 	return out
@@ -257,7 +257,7 @@ const (
 func (d *decider) recordValidation() {
 	validation := &workflowexecutionv1.Validation{Verdict: shared.VerdictAllow}
 	for i, step := range d.steps {
-		index := int32(i) //nolint:gosec // at most 100
+		index := int32(i)
 		validation.PolicySetRevision = cmp.Or(validation.PolicySetRevision, step.decision.PolicySetRevision)
 		validation.Decisions = append(validation.Decisions, workflowexecutionv1.StepDecision{
 			Index: index, Verdict: step.decision.Verdict, DecisionID: step.decision.ID, InputDigest: step.decision.InputDigest,

@@ -67,8 +67,8 @@ func (r *Reconciler) gather(ctx context.Context, workflow *workflowexecutionv1.W
 	}
 	steps := workflow.Spec.WorkflowDefinition.Steps
 	s.graph, s.graphError = planning.NewGraph(steps, func(i int) string { return targetKey(&steps[i].Action) })
-	if s.graphError != nil {
-		return s, nil
+	if s.graph == nil {
+		return s, nil // graphError says why; it is for decide
 	}
 	var err error
 	switch phase {

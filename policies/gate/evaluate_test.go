@@ -336,7 +336,7 @@ func TestWhatADecisionSaysAboutItself(t *testing.T) {
 		}
 	})
 	first, second := gate.Evaluate(t.Context(), scaleInput()), gate.Evaluate(t.Context(), scaleInput(later))
-	if first.Time != evaluationTime || first.Duration != time.Millisecond || first.Stage != StagePlan {
+	if !first.Time.Equal(evaluationTime) || first.Duration != time.Millisecond || first.Stage != StagePlan {
 		t.Errorf("got %v, %v, %s", first.Time, first.Duration, first.Stage)
 	}
 	if first.PolicySetRevision != gate.Revision() || len(first.InputDigest) != 64 {

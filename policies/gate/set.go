@@ -65,7 +65,10 @@ func compileSet(ctx context.Context, files fs.FS, overrides map[string]any) (*se
 	if err := result.compilePolicies(ctx, parameters); err != nil {
 		return nil, err
 	}
-	return result, result.compileClassification(ctx, files)
+	if err := result.compileClassification(ctx, files); err != nil {
+		return nil, err
+	}
+	return result, nil
 }
 
 func readPolicies(files fs.FS) ([]*policy, error) {

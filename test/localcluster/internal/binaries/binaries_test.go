@@ -77,6 +77,7 @@ func TestCacheDirFollowsXDG(t *testing.T) {
 
 // tiny is a component that builds in an instant.
 func tiny(t *testing.T, program string) target {
+	t.Helper()
 	module := t.TempDir()
 	for name, content := range map[string]string{"go.mod": "module tiny\n\ngo 1.26\n", "main.go": program} {
 		if err := os.WriteFile(filepath.Join(module, name), []byte(content), 0o600); err != nil {

@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -46,6 +47,7 @@ func TestInterruptedRunFailsAndLeavesNoFolder(t *testing.T) {
 }
 
 func shell(t *testing.T, script string) []string {
+	t.Helper()
 	path, err := exec.LookPath("sh")
 	if err != nil {
 		t.Skip("this machine has no sh")
@@ -56,7 +58,7 @@ func shell(t *testing.T, script string) []string {
 func TestForegroundGivesTheCommandsExitCode(t *testing.T) {
 	d := cluster.Directory("/c")
 	script := `test "$KUBERNAUT_CLUSTER_DIR" = /c && test "$KUBECONFIG" = /c/kubeconfig && exit 7`
-	if err := foreground(d, shell(t, script), nil); err != exitCode(7) {
+	if err := foreground(d, shell(t, script), nil); !errors.Is(err, exitError(7)) {
 		t.Errorf("error %v", err)
 	}
 	if err := foreground(d, shell(t, "true"), nil); err != nil {
@@ -76,7 +78,7 @@ func TestForegroundForwardsSignals(t *testing.T) {
 		signals <- syscall.SIGTERM
 	}()
 	script := `trap 'exit 9' TERM; : > "` + ready + `"; while :; do sleep 0.05; done`
-	if err := foreground("/c", shell(t, script), signals); err != exitCode(9) {
+	if err := foreground("/c", shell(t, script), signals); !errors.Is(err, exitError(9)) {
 		t.Errorf("error %v", err)
 	}
 }

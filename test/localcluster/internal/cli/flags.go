@@ -46,7 +46,7 @@ func (f *flags) withSize() *flags {
 
 // parse accepts arguments that are no options only where the command wants some.
 func (f *flags) parse(args []string, positional bool) error {
-	if err := f.FlagSet.Parse(args); err != nil {
+	if err := f.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return err
 		}

@@ -29,10 +29,10 @@ func commands() map[string]command {
 	}
 }
 
-// exitCode ends the launcher with the code of the command that it ran.
-type exitCode int
+// exitError ends the launcher with the code of the command that it ran.
+type exitError int
 
-func (e exitCode) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+func (e exitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
 const (
 	codeFailed      = 1
@@ -57,7 +57,7 @@ func Main(ctx context.Context, args []string, out, errs io.Writer) int {
 }
 
 func code(ctx context.Context, err error, errs io.Writer) int {
-	var exit exitCode
+	var exit exitError
 	switch {
 	case err == nil, errors.Is(err, flag.ErrHelp):
 		return 0

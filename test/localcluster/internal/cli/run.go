@@ -97,7 +97,7 @@ func result(err error) error {
 		return err
 	}
 	if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() {
-		return exitCode(128 + int(status.Signal()))
+		return exitError(128 + int(status.Signal()))
 	}
-	return exitCode(exit.ExitCode())
+	return exitError(exit.ExitCode())
 }

@@ -37,7 +37,8 @@ func TestATakenPortIsNotFree(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	if free(listener.Addr().(*net.TCPAddr).Port) {
+	address, ok := listener.Addr().(*net.TCPAddr)
+	if !ok || free(address.Port) {
 		t.Error("taken for free")
 	}
 }
@@ -87,6 +88,7 @@ func TestDownWithoutAClusterDoesNothing(t *testing.T) {
 }
 
 func newCluster(t *testing.T) Directory {
+	t.Helper()
 	d := Directory(filepath.Join(t.TempDir(), "cluster"))
 	if err := os.Mkdir(string(d), 0o700); err != nil {
 		t.Fatal(err)
@@ -106,6 +108,7 @@ func newCluster(t *testing.T) Directory {
 }
 
 func sleeping(t *testing.T, name string) process.Spec {
+	t.Helper()
 	path, err := exec.LookPath("sleep")
 	if err != nil {
 		t.Skip("this machine has no sleep")
@@ -176,6 +179,7 @@ func TestWhatWasAddedEndsFirstAndEtcdLast(t *testing.T) {
 }
 
 func readCertificate(t *testing.T, path string) *x509.Certificate {
+	t.Helper()
 	data, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -264,8 +268,10 @@ func TestStagesAreAllThere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"node-initialize", "node-heartbeat-with-lease", "pod-ready", "pod-complete", "pod-delete",
-		"pod-image-missing", "pod-image-back-off"} {
+	for _, name := range []string{
+		"node-initialize", "node-heartbeat-with-lease", "pod-ready", "pod-complete", "pod-delete",
+		"pod-image-missing", "pod-image-back-off",
+	} {
 		if !bytes.Contains(stages, []byte("\n  name: "+name+"\n")) {
 			t.Errorf("no stage %s", name)
 		}

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"kubernaut.io/kubernaut/test/localcluster/internal/process"
@@ -155,8 +156,8 @@ func (l *launch) ensure(ctx context.Context, name string) error {
 // undo ends what this launch started, the last first, and leaves what ran before.
 func (l *launch) undo() error {
 	var failures []error
-	for i := len(l.started) - 1; i >= 0; i-- {
-		_, err := l.table.Stop(l.started[i])
+	for _, v := range slices.Backward(l.started) {
+		_, err := l.table.Stop(v)
 		failures = append(failures, err)
 	}
 	return errors.Join(failures...)

@@ -13,6 +13,7 @@ import (
 )
 
 func newTable(t *testing.T) Table {
+	t.Helper()
 	dir := t.TempDir()
 	table := Table{Dir: dir, Logs: dir, Grace: 5 * time.Second}
 	t.Cleanup(func() {
@@ -30,6 +31,7 @@ func newTable(t *testing.T) Table {
 }
 
 func command(t *testing.T, args ...string) Spec {
+	t.Helper()
 	path, err := exec.LookPath(args[0])
 	if err != nil {
 		t.Skipf("this machine has no %s", args[0])

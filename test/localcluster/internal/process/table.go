@@ -67,7 +67,7 @@ func (t Table) Lookup(name string) (Record, bool, error) {
 
 // Ensure leaves the daemon running as the spec says: an equal one is kept, a different one is ended first.
 func (t Table) Ensure(ctx context.Context, spec Spec) (Outcome, Record, error) {
-	print, err := spec.fingerprint()
+	fingerprint, err := spec.fingerprint()
 	if err != nil {
 		return "", Record{}, fmt.Errorf("%s: %w", spec.Name, err)
 	}
@@ -75,7 +75,7 @@ func (t Table) Ensure(ctx context.Context, spec Spec) (Outcome, Record, error) {
 	if err != nil {
 		return "", Record{}, err
 	}
-	if alive && old.Fingerprint == print {
+	if alive && old.Fingerprint == fingerprint {
 		return Kept, old, nil
 	}
 	outcome := Started
@@ -88,7 +88,7 @@ func (t Table) Ensure(ctx context.Context, spec Spec) (Outcome, Record, error) {
 	if err := ctx.Err(); err != nil {
 		return "", Record{}, err
 	}
-	r, err := t.start(spec, print)
+	r, err := t.start(spec, fingerprint)
 	if err != nil {
 		return "", Record{}, fmt.Errorf("start %s: %w", spec.Name, err)
 	}
