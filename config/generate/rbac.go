@@ -1,0 +1,134 @@
+package main
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"kubernaut.io/kubernaut/api/shared"
+	"kubernaut.io/kubernaut/controllers/identity"
+	"kubernaut.io/kubernaut/controllers/kubernetesexecution/actions"
+	"kubernaut.io/kubernaut/webhooks"
+	"kubernaut.io/kubernaut/webhooks/statusguard"
+)
+
+// tokensRole lets the KubernetesExecution controller, and nobody else, obtain the tokens of the action accounts.
+const tokensRole = "action-tokens"
+
+var (
+	read  = []string{"get", "list", "watch"}
+	tells = []string{"create", "patch"}
+)
+
+// accounts are all ServiceAccounts of the operator.
+func accounts() []string {
+	all := append([]string{identity.Manager}, identity.Controllers()...)
+	return append(all, actionAccounts()...)
+}
+
+func actionAccounts() []string {
+	types := shared.ActionTypes()
+	names := make([]string, 0, len(types))
+	for _, action := range types {
+		names = append(names, identity.Action(action))
+	}
+	return names
+}
+
+// managerRoles are what the process needs beside what its controllers may do under their own identities: it reads what caches
+// hold, obtains the controllers' tokens, and serves the webhooks.
+func managerRoles() []any {
+	var rules []rbacv1.PolicyRule
+	for _, row := range statusguard.Rows() {
+		rules = append(rules, rbacv1.PolicyRule{APIGroups: []string{row.Group}, Resources: []string{row.Resource}, Verbs: read})
+	}
+	rules = append(rules,
+		rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"namespaces", "nodes", "pods"}, Verbs: read},
+		rbacv1.PolicyRule{APIGroups: []string{"apps"}, Resources: []string{"daemonsets", "deployments", "replicasets", "statefulsets"}, Verbs: read},
+		rbacv1.PolicyRule{APIGroups: []string{"autoscaling"}, Resources: []string{"horizontalpodautoscalers"}, Verbs: read},
+		rbacv1.PolicyRule{APIGroups: []string{"policy"}, Resources: []string{"poddisruptionbudgets"}, Verbs: read},
+		rbacv1.PolicyRule{APIGroups: []string{"events.k8s.io"}, Resources: []string{"events"}, Verbs: tells},
+		rbacv1.PolicyRule{APIGroups: []string{"authentication.k8s.io"}, Resources: []string{"tokenreviews"}, Verbs: []string{"create"}},
+		rbacv1.PolicyRule{APIGroups: []string{"authorization.k8s.io"}, Resources: []string{"subjectaccessreviews"}, Verbs: []string{"create"}},
+	)
+	configurations := []string{"mutatingwebhookconfigurations", "validatingwebhookconfigurations"}
+	rules = append(rules,
+		rbacv1.PolicyRule{APIGroups: []string{"admissionregistration.k8s.io"}, Resources: configurations, Verbs: read},
+		rbacv1.PolicyRule{APIGroups: []string{"admissionregistration.k8s.io"}, Resources: configurations,
+			ResourceNames: []string{webhooks.ConfigurationName}, Verbs: []string{"update", "patch"}},
+	)
+	local := []rbacv1.PolicyRule{
+		{APIGroups: []string{""}, Resources: []string{"serviceaccounts/token"}, ResourceNames: identity.Controllers(), Verbs: []string{"create"}},
+		// The certificate of the webhooks. A list or watch needs the field selector metadata.name.
+		{APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: []string{webhooks.SecretName}, Verbs: []string{"get", "list", "watch", "update"}},
+		// Leader election, which reports through core events.
+		{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, Verbs: []string{"get", "create", "update", "patch"}},
+		{APIGroups: []string{""}, Resources: []string{"events"}, Verbs: tells},
+	}
+	return []any{clusterRole(identity.Manager, rules), localRole(identity.Manager, local)}
+}
+
+func serviceAccount(name string) *corev1.ServiceAccount {
+	return &corev1.ServiceAccount{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ServiceAccount"},
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace},
+		// Tokens are requested, never mounted: only the manager runs in a pod, and its Deployment asks for its own.
+		AutomountServiceAccountToken: new(false),
+	}
+}
+
+func clusterRole(name string, rules []rbacv1.PolicyRule) *rbacv1.ClusterRole {
+	return &rbacv1.ClusterRole{
+		TypeMeta:   metav1.TypeMeta{APIVersion: rbacv1.SchemeGroupVersion.String(), Kind: "ClusterRole"},
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Rules:      rules,
+	}
+}
+
+func localRole(name string, rules []rbacv1.PolicyRule) *rbacv1.Role {
+	return &rbacv1.Role{
+		TypeMeta:   metav1.TypeMeta{APIVersion: rbacv1.SchemeGroupVersion.String(), Kind: "Role"},
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace},
+		Rules:      rules,
+	}
+}
+
+// binding gives the role to the account, in the namespace of the role if it has one.
+func binding(to role, account string) any {
+	subjects := []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Name: account, Namespace: namespace}}
+	if to.namespace == "" {
+		return &rbacv1.ClusterRoleBinding{
+			TypeMeta:   metav1.TypeMeta{APIVersion: rbacv1.SchemeGroupVersion.String(), Kind: "ClusterRoleBinding"},
+			ObjectMeta: metav1.ObjectMeta{Name: to.name},
+			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: to.name},
+			Subjects:   subjects,
+		}
+	}
+	return &rbacv1.RoleBinding{
+		TypeMeta:   metav1.TypeMeta{APIVersion: rbacv1.SchemeGroupVersion.String(), Kind: "RoleBinding"},
+		ObjectMeta: metav1.ObjectMeta{Name: to.name, Namespace: to.namespace},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: to.name},
+		Subjects:   subjects,
+	}
+}
+
+// actionRoles are a role for each action, with exactly what its mutation writes and reads, and the right to obtain the tokens
+// of their accounts.
+func actionRoles() []any {
+	var objects []any
+	for _, action := range actions.All() {
+		objects = append(objects, clusterRole(identity.Action(action.Type()), actions.PolicyRules(action)))
+	}
+	return append(objects, localRole(tokensRole, []rbacv1.PolicyRule{{
+		APIGroups: []string{""}, Resources: []string{"serviceaccounts/token"}, ResourceNames: actionAccounts(), Verbs: []string{"create"},
+	}}))
+}
+
+// actionBindings give each action's account its role, and the KubernetesExecution controller their tokens.
+func actionBindings() []any {
+	var objects []any
+	for _, account := range actionAccounts() {
+		objects = append(objects, binding(role{name: account}, account))
+	}
+	return append(objects, binding(role{namespace: namespace, name: tokensRole}, identity.KubernetesExecution))
+}

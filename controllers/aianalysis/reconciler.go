@@ -1,0 +1,97 @@
+package aianalysis
+
+import (
+	"context"
+
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+
+	aianalysisv1 "kubernaut.io/kubernaut/api/aianalysis/v1"
+	"kubernaut.io/kubernaut/controllers/machinery"
+)
+
+// The analyses and what the provider playbook reads come from the manager's cache.
+// +kubebuilder:rbac:groups=aianalysis.kubernaut.io,resources=aianalyses/status,verbs=update
+
+// Provider finds a cause and a workflow. It reads the spec, a complete snapshot, and what it knows itself; never the cluster.
+type Provider interface {
+	// Name is the name that the status gives.
+	Name() string
+	// Analyze concludes. An error means that it could not, now; that there is nothing to conclude is no error.
+	Analyze(ctx context.Context, spec *aianalysisv1.AIAnalysisSpec) (Analysis, error)
+}
+
+// Analysis is what a provider concludes.
+type Analysis struct {
+	// RootCause is the cause in words.
+	RootCause string
+	// ConfidencePercent is how sure the provider is.
+	ConfidencePercent *int32
+	// Recommendation is the workflow to run.
+	Recommendation *aianalysisv1.Recommendation
+	// NoActionRequired says that nothing has to be done.
+	NoActionRequired bool
+	// Alternatives are what else was considered, the best first.
+	Alternatives []aianalysisv1.Alternative
+	// Unresolved says why there is neither a recommendation nor nothing to do.
+	Unresolved string
+}
+
+// Reconciler carries out analyses.
+type Reconciler struct {
+	// Clients are those of the aianalysis-controller.
+	Clients machinery.Clients
+	// Recorder records events, after the status write that they tell of.
+	Recorder events.EventRecorder
+	// Clock is the time.
+	Clock clock.PassiveClock
+	// Provider analyses.
+	Provider Provider
+}
+
+// SetupWithManager registers the controller. An analysis needs nothing but its own spec, so only its creation wakes it.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, options controller.Options) error {
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("aianalysis").
+		WithOptions(options).
+		For(&aianalysisv1.AIAnalysis{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Complete(r)
+}
+
+// Reconcile takes one analysis to its end.
+func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
+	return r.reconcile(ctx, request).Result(r.Clock.Now())
+}
+
+func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request) machinery.Outcome {
+	var analysis aianalysisv1.AIAnalysis
+	if err := r.Clients.Cached.Get(ctx, request.NamespacedName, &analysis); err != nil {
+		return machinery.Transient(client.IgnoreNotFound(err))
+	}
+	if !analysis.DeletionTimestamp.IsZero() || analysis.Status.Phase.Terminal() {
+		return machinery.Done()
+	}
+	snapshot := r.gather(ctx, &analysis)
+	next := decide(snapshot, r.Clock.Now())
+	if err := transitions.Check(analysis.Status.Phase, next.status.Phase); err != nil {
+		return machinery.Stalled(err)
+	}
+	after := analysis.DeepCopy()
+	after.Status = next.status
+	written, err := machinery.Record(ctx, r.Clients.Cached, &analysis, after)
+	if err != nil {
+		return machinery.Transient(client.IgnoreNotFound(err))
+	}
+	if written {
+		r.announce(analysis.Status.Phase, after)
+	}
+	if next.retry != nil {
+		return machinery.Transient(next.retry)
+	}
+	return machinery.Done()
+}

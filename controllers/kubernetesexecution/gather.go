@@ -1,0 +1,182 @@
+package kubernetesexecution
+
+import (
+	"context"
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	kubernetesexecutionv1 "kubernaut.io/kubernaut/api/kubernetesexecution/v1"
+	safetyv1alpha1 "kubernaut.io/kubernaut/api/safety/v1alpha1"
+	"kubernaut.io/kubernaut/api/shared"
+	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
+	"kubernaut.io/kubernaut/controllers/kubernetesexecution/actions"
+	"kubernaut.io/kubernaut/controllers/kubernetesexecution/effects"
+	"kubernaut.io/kubernaut/controllers/machinery"
+)
+
+// Snapshot is all that a decision rests on. What was not looked at yet is nil: decide says what it needs next.
+type Snapshot struct {
+	// Execution is the execution as its last read or status write returned it.
+	Execution *kubernetesexecutionv1.KubernetesExecution
+	// Validation is what validating found.
+	Validation *Validation
+	// Made is what became of the effect.
+	Made *Made
+	// Verification is what the target looked like after the effect.
+	Verification *Verification
+}
+
+// Validation is what was found out before the effect.
+type Validation struct {
+	// Preparation is what the step would do; nil if it could not be prepared.
+	Preparation *effects.Preparation
+	// Decision is the gate's; nil if it was not asked.
+	Decision *shared.Decision
+	// Err says why there is no preparation or no decision.
+	Err error
+}
+
+// Made is what became of the effect.
+type Made struct {
+	Effect effects.Effect
+	Err    error
+	// First says that nobody can have tried before: the intent was recorded in this very reconcile.
+	First bool
+	// Absent says that it was only looked for, and is not there.
+	Absent bool
+}
+
+// Verification is what the target looked like after the effect.
+type Verification struct {
+	actions.Verification
+	Err error
+}
+
+// read reads the execution. One that may be about to have its effect is read live: a cache may lack that it was cancelled, or
+// that it is over.
+func (r *Reconciler) read(ctx context.Context, key client.ObjectKey) (*kubernetesexecutionv1.KubernetesExecution, error) {
+	execution := &kubernetesexecutionv1.KubernetesExecution{}
+	if err := r.Clients.Cached.Get(ctx, key, execution); err != nil {
+		return nil, err
+	}
+	if execution.Status.Phase != kubernetesexecutionv1.PhaseExecuting || execution.Status.Changed != nil {
+		return execution, nil
+	}
+	live := &kubernetesexecutionv1.KubernetesExecution{}
+	if err := r.Clients.Live.Get(ctx, key, live); err != nil {
+		return nil, err
+	}
+	return live, nil
+}
+
+// validate finds out whether the step may be done: by its workflow, on the target as it is now, as the gate sees it.
+func (r *Reconciler) validate(ctx context.Context, execution *kubernetesexecutionv1.KubernetesExecution) *Validation {
+	workflow, err := r.workflowOf(ctx, execution)
+	if err != nil {
+		return &Validation{Err: err}
+	}
+	if err := belongs(execution, workflow); err != nil {
+		return &Validation{Err: machinery.Typed(shared.ErrorValidation, err)}
+	}
+	preparation, err := r.Effects.Prepare(ctx, effects.Request{
+		Action: execution.Spec.Action, DryRun: true, Expected: execution.Spec.ExpectedTarget,
+	})
+	if err != nil {
+		return &Validation{Err: err}
+	}
+	if preparation.Target != nil && execution.Spec.ExpectedTarget == nil {
+		err := fmt.Errorf("spec.expectedTarget is missing: without it nobody can tell whether %s is the object that the workflow was judged on",
+			preparation.Target)
+		return &Validation{Preparation: preparation, Err: machinery.Typed(shared.ErrorValidation, err)}
+	}
+	decision, err := r.Gate.Judge(ctx, JudgeRequest{
+		Stage: safetyv1alpha1.StageStep, Workflow: workflow, StepIndex: execution.Spec.StepIndex, Attempt: execution.Spec.Attempt,
+		Expected: execution.Spec.ExpectedTarget, Preparation: preparation,
+	})
+	if err != nil {
+		return &Validation{Preparation: preparation, Err: fmt.Errorf("the safety gate gave no verdict: %w", err)}
+	}
+	return &Validation{Preparation: preparation, Decision: &decision}
+}
+
+// workflowOf reads the workflow live: whether an execution is rightly someone's child must not rest on a stale cache.
+func (r *Reconciler) workflowOf(ctx context.Context, execution *kubernetesexecutionv1.KubernetesExecution) (*workflowexecutionv1.WorkflowExecution, error) {
+	ref := execution.Spec.WorkflowExecutionRef
+	workflow := &workflowexecutionv1.WorkflowExecution{}
+	err := r.Clients.Live.Get(ctx, client.ObjectKey{Namespace: execution.Namespace, Name: ref.Name}, workflow)
+	if apierrors.IsNotFound(err) {
+		return nil, machinery.Typed(shared.ErrorValidation, fmt.Errorf("its WorkflowExecution %s is gone: %w", ref.Name, err))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading WorkflowExecution %s: %w", ref.Name, err)
+	}
+	return workflow, nil
+}
+
+// belongs checks that the execution is the child of its workflow, and does what the workflow's step says.
+func belongs(execution *kubernetesexecutionv1.KubernetesExecution, workflow *workflowexecutionv1.WorkflowExecution) error {
+	spec := &execution.Spec
+	owner := metav1.GetControllerOf(execution)
+	switch {
+	case owner == nil:
+		return fmt.Errorf("it has no controller owner: only a WorkflowExecution may create a KubernetesExecution")
+	case owner.Kind != "WorkflowExecution" || owner.Name != spec.WorkflowExecutionRef.Name || owner.UID != spec.WorkflowExecutionRef.UID:
+		return fmt.Errorf("its controller owner is %s %s with UID %s, not the WorkflowExecution %s with UID %s of spec.workflowExecutionRef",
+			owner.Kind, owner.Name, owner.UID, spec.WorkflowExecutionRef.Name, spec.WorkflowExecutionRef.UID)
+	case workflow.UID != spec.WorkflowExecutionRef.UID:
+		return fmt.Errorf("WorkflowExecution %s was deleted and made again: spec.workflowExecutionRef says UID %s, found %s",
+			workflow.Name, spec.WorkflowExecutionRef.UID, workflow.UID)
+	case spec.Purpose == kubernetesexecutionv1.PurposeRollBack:
+		return fmt.Errorf("spec.purpose is RollBack: this version of Kubernaut captures what undoing needs, but does not undo yet")
+	case workflow.Status.Plan != nil && workflow.Status.Plan.Digest != spec.PlanDigest:
+		return fmt.Errorf("spec.planDigest %s is not that of the workflow's plan, %s", spec.PlanDigest, workflow.Status.Plan.Digest)
+	}
+	return isStep(spec, workflow.Spec.WorkflowDefinition)
+}
+
+// isStep checks that what is to be done is what the workflow's step says: that is what the gate judges.
+func isStep(spec *kubernetesexecutionv1.KubernetesExecutionSpec, definition *shared.WorkflowDefinition) error {
+	if definition == nil || int(spec.StepIndex) >= len(definition.Steps) {
+		return fmt.Errorf("its workflow has no step %d", spec.StepIndex)
+	}
+	step := &definition.Steps[spec.StepIndex]
+	if step.Name != spec.StepName || spec.Action == nil || !equality.Semantic.DeepEqual(*spec.Action, step.Action) {
+		return fmt.Errorf("spec.stepName and spec.action are not those of step %d (%s) of its workflow", spec.StepIndex, step.Name)
+	}
+	return nil
+}
+
+// look finds out whether the effect is there, without making it.
+func (r *Reconciler) look(ctx context.Context, execution *kubernetesexecutionv1.KubernetesExecution) (*Made, *Verification) {
+	effect, found, err := r.Effects.Find(ctx, execution.Spec.Action, execution)
+	made := &Made{Effect: effect, Err: err, Absent: err == nil && !found}
+	if !found {
+		return made, nil
+	}
+	return made, verify(execution, effect)
+}
+
+// verification looks at the target after the effect.
+func (r *Reconciler) verification(ctx context.Context, execution *kubernetesexecutionv1.KubernetesExecution) *Verification {
+	live, err := r.Effects.Read(ctx, execution.Spec.Action)
+	if err != nil {
+		return &Verification{Err: err}
+	}
+	if inverse := execution.Status.Inverse; live != nil && inverse != nil && live.GetUID() != inverse.UID {
+		return &Verification{Err: machinery.Typed(shared.ErrorResourceConflict, fmt.Errorf(
+			"%s was deleted and made again after the effect: UID %s was changed, found %s", inverse.Target, inverse.UID, live.GetUID()))}
+	}
+	return verify(execution, effects.Effect{Object: live})
+}
+
+func verify(execution *kubernetesexecutionv1.KubernetesExecution, effect effects.Effect) *Verification {
+	action, known := actions.Get(execution.Spec.Action.Type)
+	if !known {
+		return &Verification{Err: machinery.Typed(shared.ErrorValidation, fmt.Errorf("there is no action of type %q", execution.Spec.Action.Type))}
+	}
+	return &Verification{Verification: action.Verify(effect.Object)}
+}

@@ -1,0 +1,72 @@
+package webhooks
+
+import (
+	"context"
+
+	admissionv1 "k8s.io/api/admission/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
+
+	remediationv1 "kubernaut.io/kubernaut/api/remediation/v1"
+	"kubernaut.io/kubernaut/webhooks/rules"
+)
+
+var remediationRequestHook = hook{
+	group:    remediationv1.GroupVersion.Group,
+	version:  remediationv1.GroupVersion.Version,
+	kind:     "RemediationRequest",
+	resource: "remediationrequests",
+}
+
+// remediationRequests is admission for RemediationRequest.
+type remediationRequests struct {
+	callers
+	scopes scopes
+}
+
+// Default completes a new request, and gives an update back what admission once set.
+func (w *remediationRequests) Default(ctx context.Context, object *remediationv1.RemediationRequest) error {
+	request, err := admission.RequestFromContext(ctx)
+	if err != nil {
+		return err
+	}
+	if request.Operation == admissionv1.Update {
+		old, err := decodeOld[remediationv1.RemediationRequest](&request)
+		if err != nil {
+			return err
+		}
+		rules.KeepRemediationRequest(object, old)
+		return nil
+	}
+	scope, err := w.scopes.of(object.Spec.Target.GroupVersionKind())
+	if err != nil {
+		return apierrors.NewInternalError(err)
+	}
+	caller, _ := w.caller(&request)
+	return remediationRequestHook.refuse(object, rules.DefaultRemediationRequest(object, request.Namespace, caller, scope))
+}
+
+// ValidateCreate checks a new request.
+func (w *remediationRequests) ValidateCreate(ctx context.Context, object *remediationv1.RemediationRequest) (admission.Warnings, error) {
+	request, err := admission.RequestFromContext(ctx)
+	if err != nil {
+		return nil, err
+	}
+	scope, err := w.scopes.of(object.Spec.Target.GroupVersionKind())
+	if err != nil {
+		return nil, apierrors.NewInternalError(err)
+	}
+	caller, _ := w.caller(&request)
+	warnings := rules.RemediationRequestWarnings(object, scope)
+	return warnings, remediationRequestHook.refuse(object, rules.ValidateRemediationRequest(object, caller, scope))
+}
+
+// ValidateUpdate checks a change.
+func (w *remediationRequests) ValidateUpdate(_ context.Context, old, object *remediationv1.RemediationRequest) (admission.Warnings, error) {
+	return nil, remediationRequestHook.refuse(object, rules.ValidateRemediationRequestUpdate(object, old))
+}
+
+// ValidateDelete refuses nothing: who may delete is left to RBAC, and the webhook is not registered for it.
+func (w *remediationRequests) ValidateDelete(context.Context, *remediationv1.RemediationRequest) (admission.Warnings, error) {
+	return nil, nil
+}

@@ -1,0 +1,84 @@
+package webhooks
+
+import (
+	"fmt"
+	"reflect"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
+
+	"kubernaut.io/kubernaut/api/shared"
+	"kubernaut.io/kubernaut/controllers/identity"
+	"kubernaut.io/kubernaut/webhooks/rules"
+)
+
+// Options are what the webhooks must know about the installation.
+type Options struct {
+	// Namespace is the operator's namespace: its ServiceAccounts are trusted with what only controllers may say.
+	Namespace string
+}
+
+// Setup registers all webhooks with the manager's webhook server. They are served by every replica, leader or not.
+func Setup(mgr ctrl.Manager, options Options) error {
+	if options.Namespace == "" {
+		return fmt.Errorf("webhooks: the operator's namespace is not set")
+	}
+	who := callers{orchestrator: identity.Username(options.Namespace, identity.RemediationRequest)}
+	requests := &remediationRequests{callers: who, scopes: scopes{mapper: mgr.GetRESTMapper()}}
+	if err := register(mgr, remediationRequestHook, requests); err != nil {
+		return err
+	}
+	workflows := &workflowExecutions{callers: who}
+	return register(mgr, workflowExecutionHook, workflows)
+}
+
+// webhook is what each kind has.
+type webhook[T client.Object] interface {
+	admission.Defaulter[T]
+	admission.Validator[T]
+}
+
+func register[T client.Object](mgr ctrl.Manager, h hook, w webhook[T]) error {
+	object := newObject[T]()
+	if err := ctrl.NewWebhookManagedBy(mgr, object).WithValidator(w).WithValidatorCustomPath(h.validatePath()).Complete(); err != nil {
+		return fmt.Errorf("validating webhook of %s: %w", h.kind, err)
+	}
+	// The builder has no place for a handler of our own.
+	mgr.GetWebhookServer().Register(h.mutatePath(), &admission.Webhook{Handler: &defaulting[T]{decoder: admission.NewDecoder(mgr.GetScheme()), defaulter: w}})
+	return nil
+}
+
+func newObject[T client.Object]() T {
+	return reflect.New(reflect.TypeFor[T]().Elem()).Interface().(T)
+}
+
+// callers knows whose requests are special.
+type callers struct{ orchestrator string }
+
+// caller is who sends the request, and whether that is the orchestrator.
+func (c callers) caller(request *admission.Request) (shared.Requester, bool) {
+	return rules.Requester(request.UserInfo), request.UserInfo.Username == c.orchestrator
+}
+
+// scopes asks the API server which kinds live in namespaces.
+type scopes struct{ mapper meta.RESTMapper }
+
+func (s scopes) of(kind schema.GroupVersionKind) (rules.Scope, error) {
+	if kind.Empty() || kind.Version == "" {
+		return rules.ScopeUnknown, nil
+	}
+	mapping, err := s.mapper.RESTMapping(kind.GroupKind(), kind.Version)
+	switch {
+	case meta.IsNoMatchError(err):
+		return rules.ScopeUnknown, nil
+	case err != nil:
+		return rules.ScopeUnknown, fmt.Errorf("ask the API server whether %s lives in namespaces; try again: %w", kind.Kind, err)
+	case mapping.Scope.Name() == meta.RESTScopeNameRoot:
+		return rules.ScopeCluster, nil
+	default:
+		return rules.ScopeNamespaced, nil
+	}
+}

@@ -1,0 +1,72 @@
+// Package statusguard says who writes the status of which kind, in one table, and makes from it the ValidatingAdmissionPolicy that
+// enforces it. The policy is CEL in the API server: it holds while the manager is gone, and when its webhooks were deleted.
+package statusguard
+
+import (
+	aianalysisv1 "kubernaut.io/kubernaut/api/aianalysis/v1"
+	catalogv1alpha1 "kubernaut.io/kubernaut/api/catalog/v1alpha1"
+	kubernetesexecutionv1 "kubernaut.io/kubernaut/api/kubernetesexecution/v1"
+	remediationv1 "kubernaut.io/kubernaut/api/remediation/v1"
+	remediationprocessingv1 "kubernaut.io/kubernaut/api/remediationprocessing/v1"
+	safetyv1alpha1 "kubernaut.io/kubernaut/api/safety/v1alpha1"
+	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
+	"kubernaut.io/kubernaut/controllers/identity"
+)
+
+// Row says who writes the status of one kind.
+type Row struct {
+	Group    string
+	Version  string
+	Kind     string
+	Resource string
+	// Writer is the ServiceAccount, in the operator's namespace, that alone writes the status.
+	Writer string
+	// Closing is the sentence that ends a refusal: what to do instead.
+	Closing string
+}
+
+// Rows is the table, in the order of the flow.
+func Rows() []Row {
+	return []Row{
+		{
+			Group: remediationv1.GroupVersion.Group, Version: remediationv1.GroupVersion.Version,
+			Kind: "RemediationRequest", Resource: "remediationrequests", Writer: identity.RemediationRequest,
+			Closing: "WorkflowExecution reports through its own status; the orchestrator aggregates it.",
+		},
+		{
+			Group: remediationprocessingv1.GroupVersion.Group, Version: remediationprocessingv1.GroupVersion.Version,
+			Kind: "RemediationProcessing", Resource: "remediationprocessings", Writer: identity.RemediationProcessing,
+			Closing: "The facts of an examination come from its own controller; the orchestrator reads them.",
+		},
+		{
+			Group: aianalysisv1.GroupVersion.Group, Version: aianalysisv1.GroupVersion.Version,
+			Kind: "AIAnalysis", Resource: "aianalyses", Writer: identity.AIAnalysis,
+			Closing: "A recommendation comes from the analysis alone; the orchestrator reads it.",
+		},
+		{
+			Group: workflowexecutionv1.GroupVersion.Group, Version: workflowexecutionv1.GroupVersion.Version,
+			Kind: "WorkflowExecution", Resource: "workflowexecutions", Writer: identity.WorkflowExecution,
+			Closing: "KubernetesExecution reports through its own status; the workflow aggregates it.",
+		},
+		{
+			Group: kubernetesexecutionv1.GroupVersion.Group, Version: kubernetesexecutionv1.GroupVersion.Version,
+			Kind: "KubernetesExecution", Resource: "kubernetesexecutions", Writer: identity.KubernetesExecution,
+			Closing: "What was done to a target is recorded by who did it; the workflow reads it.",
+		},
+		{
+			Group: safetyv1alpha1.GroupVersion.Group, Version: safetyv1alpha1.GroupVersion.Version,
+			Kind: "SafetyPolicy", Resource: "safetypolicies", Writer: identity.SafetyPolicy,
+			Closing: "A policy is changed through its spec; its controller reports whether it is active.",
+		},
+		{
+			Group: safetyv1alpha1.GroupVersion.Group, Version: safetyv1alpha1.GroupVersion.Version,
+			Kind: "ApprovalRequest", Resource: "approvalrequests", Writer: identity.WorkflowExecution,
+			Closing: "People decide through spec.decisions; the phase follows from them.",
+		},
+		{
+			Group: catalogv1alpha1.GroupVersion.Group, Version: catalogv1alpha1.GroupVersion.Version,
+			Kind: "Playbook", Resource: "playbooks", Writer: identity.Playbook,
+			Closing: "A playbook is changed through its spec; its controller reports whether it can be used.",
+		},
+	}
+}

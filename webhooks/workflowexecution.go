@@ -1,0 +1,71 @@
+package webhooks
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	admissionv1 "k8s.io/api/admission/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
+
+	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
+	"kubernaut.io/kubernaut/webhooks/rules"
+)
+
+var workflowExecutionHook = hook{
+	group:    workflowexecutionv1.GroupVersion.Group,
+	version:  workflowexecutionv1.GroupVersion.Version,
+	kind:     "WorkflowExecution",
+	resource: "workflowexecutions",
+}
+
+// workflowExecutions is admission for WorkflowExecution.
+type workflowExecutions struct{ callers }
+
+// Default completes a new workflow, and gives an update back what admission once set.
+func (w *workflowExecutions) Default(ctx context.Context, object *workflowexecutionv1.WorkflowExecution) error {
+	request, err := admission.RequestFromContext(ctx)
+	if err != nil {
+		return err
+	}
+	if request.Operation == admissionv1.Update {
+		old, err := decodeOld[workflowexecutionv1.WorkflowExecution](&request)
+		if err != nil {
+			return err
+		}
+		rules.KeepWorkflowExecution(object, old)
+		return nil
+	}
+	caller, orchestrator := w.caller(&request)
+	return workflowExecutionHook.refuse(object, rules.DefaultWorkflowExecution(object, caller, orchestrator))
+}
+
+// ValidateCreate checks a new workflow.
+func (w *workflowExecutions) ValidateCreate(ctx context.Context, object *workflowexecutionv1.WorkflowExecution) (admission.Warnings, error) {
+	request, err := admission.RequestFromContext(ctx)
+	if err != nil {
+		return nil, err
+	}
+	caller, orchestrator := w.caller(&request)
+	return nil, workflowExecutionHook.refuse(object, rules.ValidateWorkflowExecution(object, caller, orchestrator))
+}
+
+// ValidateUpdate checks a change.
+func (w *workflowExecutions) ValidateUpdate(_ context.Context, old, object *workflowexecutionv1.WorkflowExecution) (admission.Warnings, error) {
+	return nil, workflowExecutionHook.refuse(object, rules.ValidateWorkflowExecutionUpdate(object, old))
+}
+
+// ValidateDelete refuses nothing: who may delete is left to RBAC, and the webhook is not registered for it.
+func (w *workflowExecutions) ValidateDelete(context.Context, *workflowexecutionv1.WorkflowExecution) (admission.Warnings, error) {
+	return nil, nil
+}
+
+// decodeOld is the object as it was before the update.
+func decodeOld[T any](request *admission.Request) (*T, error) {
+	old := new(T)
+	if err := json.Unmarshal(request.OldObject.Raw, old); err != nil {
+		return nil, apierrors.NewInternalError(fmt.Errorf("decode the object as it is stored: %w", err))
+	}
+	return old, nil
+}
