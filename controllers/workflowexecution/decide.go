@@ -18,23 +18,25 @@ import (
 
 // transitions are the phases that may follow each phase. Planning needs no object but the workflow, so a workflow that can be
 // planned at once goes straight on to validating.
-var transitions = machinery.Table[workflowexecutionv1.WorkflowPhase]{
-	"": {workflowexecutionv1.PhasePlanning, workflowexecutionv1.PhaseValidating, workflowexecutionv1.PhaseFailed},
-	workflowexecutionv1.PhasePlanning: {
-		workflowexecutionv1.PhaseValidating, workflowexecutionv1.PhaseFailed,
-	},
-	workflowexecutionv1.PhaseValidating: {
-		workflowexecutionv1.PhaseExecuting, workflowexecutionv1.PhaseCompleted, workflowexecutionv1.PhaseFailed,
-	},
-	workflowexecutionv1.PhaseExecuting: {
-		workflowexecutionv1.PhaseMonitoring, workflowexecutionv1.PhaseRollingBack, workflowexecutionv1.PhaseFailed,
-	},
-	workflowexecutionv1.PhaseMonitoring: {
-		workflowexecutionv1.PhaseCompleted, workflowexecutionv1.PhaseRollingBack, workflowexecutionv1.PhaseFailed,
-	},
-	workflowexecutionv1.PhaseRollingBack: {workflowexecutionv1.PhaseFailed},
-	workflowexecutionv1.PhaseCompleted:   {},
-	workflowexecutionv1.PhaseFailed:      {},
+func transitions() machinery.Table[workflowexecutionv1.WorkflowPhase] {
+	return machinery.Table[workflowexecutionv1.WorkflowPhase]{
+		"": {workflowexecutionv1.PhasePlanning, workflowexecutionv1.PhaseValidating, workflowexecutionv1.PhaseFailed},
+		workflowexecutionv1.PhasePlanning: {
+			workflowexecutionv1.PhaseValidating, workflowexecutionv1.PhaseFailed,
+		},
+		workflowexecutionv1.PhaseValidating: {
+			workflowexecutionv1.PhaseExecuting, workflowexecutionv1.PhaseCompleted, workflowexecutionv1.PhaseFailed,
+		},
+		workflowexecutionv1.PhaseExecuting: {
+			workflowexecutionv1.PhaseMonitoring, workflowexecutionv1.PhaseRollingBack, workflowexecutionv1.PhaseFailed,
+		},
+		workflowexecutionv1.PhaseMonitoring: {
+			workflowexecutionv1.PhaseCompleted, workflowexecutionv1.PhaseRollingBack, workflowexecutionv1.PhaseFailed,
+		},
+		workflowexecutionv1.PhaseRollingBack: {workflowexecutionv1.PhaseFailed},
+		workflowexecutionv1.PhaseCompleted:   {},
+		workflowexecutionv1.PhaseFailed:      {},
+	}
 }
 
 // executionGrace is how much longer than its time-out an execution may take to report that it timed out.

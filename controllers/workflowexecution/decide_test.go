@@ -58,7 +58,7 @@ func newScenario(t *testing.T, steps ...shared.Step) *scenario {
 func (c *scenario) decide() workflowexecutionv1.WorkflowExecutionStatus {
 	c.t.Helper()
 	c.last = decide(c.s, c.now)
-	if err := transitions.Check(c.s.workflow.Status.Phase, c.last.status.Phase); err != nil {
+	if err := transitions().Check(c.s.workflow.Status.Phase, c.last.status.Phase); err != nil {
 		c.t.Fatal(err)
 	}
 	c.s.workflow = c.s.workflow.DeepCopy()
@@ -436,14 +436,14 @@ func TestFinishedWorkflow(t *testing.T) {
 }
 
 func TestAbandonNamesWhatKeptThePhase(t *testing.T) {
-	for phase := range transitions {
+	for phase := range transitions() {
 		if phase.Terminal() || phase == workflowexecutionv1.PhaseRollingBack {
 			continue
 		}
 		c := newScenario(t, scale("a", "x"))
 		c.s.workflow.Status.Phase = phase
 		next := abandon(c.s.workflow, c.now, errors.New("the API server is away"))
-		if err := transitions.Check(phase, next.status.Phase); err != nil {
+		if err := transitions().Check(phase, next.status.Phase); err != nil {
 			t.Error(err)
 		}
 		if next.status.ErrorType != shared.ErrorTimeout || !strings.Contains(next.status.FailureReason, "the API server is away") {

@@ -159,7 +159,7 @@ func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request) machin
 
 // record writes the status, then acts.
 func (r *Reconciler) record(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution, next decision) (machinery.Outcome, bool) {
-	if err := transitions.Check(workflow.Status.Phase, next.status.Phase); err != nil {
+	if err := transitions().Check(workflow.Status.Phase, next.status.Phase); err != nil {
 		return machinery.Stalled(err), false
 	}
 	after := workflow.DeepCopy()
