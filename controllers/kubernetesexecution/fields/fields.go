@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	appsv1 "k8s.io/api/apps/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -122,7 +123,7 @@ func differences(path string, before, after any) []difference {
 }
 
 // Between lists what differs between two states of one object in what its users decide: spec, labels and annotations, without
-// the marker of our executions.
+// what is only bookkeeping.
 func Between(before, after *unstructured.Unstructured) ([]shared.FieldChange, error) {
 	var changes []shared.FieldChange
 	for _, keys := range [][]string{{"metadata", "annotations"}, {"metadata", "labels"}, {"spec"}} {
@@ -155,7 +156,13 @@ func collapsed(changes []shared.FieldChange, before, after *unstructured.Unstruc
 	return whole, nil
 }
 
-// decided is one part of an object without our marker; nil when there is nothing else in it.
+// bookkeeping are annotations that no user decides: our marker, and the generation of a DaemonSet's template, which the API
+// server counts.
+func bookkeeping() []string {
+	return []string{shared.AnnotationLastExecution, appsv1.DeprecatedTemplateGeneration}
+}
+
+// decided is one part of an object without bookkeeping; nil when there is nothing else in it.
 func decided(object *unstructured.Unstructured, keys []string) any {
 	value, found, err := unstructured.NestedFieldNoCopy(object.Object, keys...)
 	if err != nil || !found {
@@ -165,9 +172,9 @@ func decided(object *unstructured.Unstructured, keys []string) any {
 	if !ok || keys[0] != "metadata" {
 		return value
 	}
-	if _, marked := part[shared.AnnotationLastExecution]; marked {
-		part = maps.Clone(part)
-		delete(part, shared.AnnotationLastExecution)
+	part = maps.Clone(part)
+	for _, key := range bookkeeping() {
+		delete(part, key)
 	}
 	if len(part) == 0 {
 		return nil
