@@ -25,7 +25,7 @@ const (
 // hook is one kind with webhooks.
 type hook struct{ group, version, kind, resource string }
 
-func hooks() []hook { return []hook{remediationRequestHook, workflowExecutionHook} }
+func hooks() []hook { return []hook{remediationRequestHook(), workflowExecutionHook()} }
 
 func (h hook) mutatePath() string   { return h.path("mutate") }
 func (h hook) validatePath() string { return h.path("validate") }

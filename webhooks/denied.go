@@ -19,6 +19,7 @@ const (
 	reasonInvalid   = "Invalid"
 )
 
+//nolint:gochecknoglobals // a registered metric
 var denied = prometheus.NewCounterVec(prometheus.CounterOpts{
 	Name: "kubernaut_admission_denied_total",
 	Help: "Requests that the admission webhooks refused, by resource and reason: RequesterForged, Forbidden or Invalid. A request refused for several reasons counts once for each.",

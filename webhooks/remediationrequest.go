@@ -11,11 +11,13 @@ import (
 	"kubernaut.io/kubernaut/webhooks/rules"
 )
 
-var remediationRequestHook = hook{
-	group:    remediationv1.GroupVersion.Group,
-	version:  remediationv1.GroupVersion.Version,
-	kind:     "RemediationRequest",
-	resource: "remediationrequests",
+func remediationRequestHook() hook {
+	return hook{
+		group:    remediationv1.GroupVersion.Group,
+		version:  remediationv1.GroupVersion.Version,
+		kind:     "RemediationRequest",
+		resource: "remediationrequests",
+	}
 }
 
 // remediationRequests is admission for RemediationRequest.
@@ -43,7 +45,7 @@ func (w *remediationRequests) Default(ctx context.Context, object *remediationv1
 		return apierrors.NewInternalError(err)
 	}
 	caller, _ := w.caller(&request)
-	return remediationRequestHook.refuse(object, rules.DefaultRemediationRequest(object, request.Namespace, caller, scope))
+	return remediationRequestHook().refuse(object, rules.DefaultRemediationRequest(object, request.Namespace, caller, scope))
 }
 
 // ValidateCreate checks a new request.
@@ -58,15 +60,15 @@ func (w *remediationRequests) ValidateCreate(ctx context.Context, object *remedi
 	}
 	caller, _ := w.caller(&request)
 	warnings := rules.RemediationRequestWarnings(object, scope)
-	return warnings, remediationRequestHook.refuse(object, rules.ValidateRemediationRequest(object, caller, scope))
+	return warnings, remediationRequestHook().refuse(object, rules.ValidateRemediationRequest(object, caller, scope))
 }
 
 // ValidateUpdate checks a change.
-func (w *remediationRequests) ValidateUpdate(_ context.Context, old, object *remediationv1.RemediationRequest) (admission.Warnings, error) {
-	return nil, remediationRequestHook.refuse(object, rules.ValidateRemediationRequestUpdate(object, old))
+func (*remediationRequests) ValidateUpdate(_ context.Context, old, object *remediationv1.RemediationRequest) (admission.Warnings, error) {
+	return nil, remediationRequestHook().refuse(object, rules.ValidateRemediationRequestUpdate(object, old))
 }
 
 // ValidateDelete refuses nothing: who may delete is left to RBAC, and the webhook is not registered for it.
-func (w *remediationRequests) ValidateDelete(context.Context, *remediationv1.RemediationRequest) (admission.Warnings, error) {
+func (*remediationRequests) ValidateDelete(context.Context, *remediationv1.RemediationRequest) (admission.Warnings, error) {
 	return nil, nil
 }

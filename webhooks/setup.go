@@ -28,11 +28,11 @@ func Setup(mgr ctrl.Manager, options Options) error {
 	}
 	who := callers{orchestrator: identity.Username(options.Namespace, identity.RemediationRequest)}
 	requests := &remediationRequests{callers: who, scopes: scopes{mapper: mgr.GetRESTMapper()}}
-	if err := register(mgr, remediationRequestHook, requests); err != nil {
+	if err := register(mgr, remediationRequestHook(), requests); err != nil {
 		return err
 	}
 	workflows := &workflowExecutions{callers: who}
-	return register(mgr, workflowExecutionHook, workflows)
+	return register(mgr, workflowExecutionHook(), workflows)
 }
 
 // webhook is what each kind has.
@@ -52,7 +52,7 @@ func register[T client.Object](mgr ctrl.Manager, h hook, w webhook[T]) error {
 }
 
 func newObject[T client.Object]() T {
-	return reflect.New(reflect.TypeFor[T]().Elem()).Interface().(T)
+	return reflect.New(reflect.TypeFor[T]().Elem()).Interface().(T) //nolint:errcheck,forcetypeassert // a pointer to what T points to is a T
 }
 
 // callers knows whose requests are special.

@@ -13,11 +13,13 @@ import (
 	"kubernaut.io/kubernaut/webhooks/rules"
 )
 
-var workflowExecutionHook = hook{
-	group:    workflowexecutionv1.GroupVersion.Group,
-	version:  workflowexecutionv1.GroupVersion.Version,
-	kind:     "WorkflowExecution",
-	resource: "workflowexecutions",
+func workflowExecutionHook() hook {
+	return hook{
+		group:    workflowexecutionv1.GroupVersion.Group,
+		version:  workflowexecutionv1.GroupVersion.Version,
+		kind:     "WorkflowExecution",
+		resource: "workflowexecutions",
+	}
 }
 
 // workflowExecutions is admission for WorkflowExecution.
@@ -38,7 +40,7 @@ func (w *workflowExecutions) Default(ctx context.Context, object *workflowexecut
 		return nil
 	}
 	caller, orchestrator := w.caller(&request)
-	return workflowExecutionHook.refuse(object, rules.DefaultWorkflowExecution(object, caller, orchestrator))
+	return workflowExecutionHook().refuse(object, rules.DefaultWorkflowExecution(object, caller, orchestrator))
 }
 
 // ValidateCreate checks a new workflow.
@@ -48,16 +50,16 @@ func (w *workflowExecutions) ValidateCreate(ctx context.Context, object *workflo
 		return nil, err
 	}
 	caller, orchestrator := w.caller(&request)
-	return nil, workflowExecutionHook.refuse(object, rules.ValidateWorkflowExecution(object, caller, orchestrator))
+	return nil, workflowExecutionHook().refuse(object, rules.ValidateWorkflowExecution(object, caller, orchestrator))
 }
 
 // ValidateUpdate checks a change.
-func (w *workflowExecutions) ValidateUpdate(_ context.Context, old, object *workflowexecutionv1.WorkflowExecution) (admission.Warnings, error) {
-	return nil, workflowExecutionHook.refuse(object, rules.ValidateWorkflowExecutionUpdate(object, old))
+func (*workflowExecutions) ValidateUpdate(_ context.Context, old, object *workflowexecutionv1.WorkflowExecution) (admission.Warnings, error) {
+	return nil, workflowExecutionHook().refuse(object, rules.ValidateWorkflowExecutionUpdate(object, old))
 }
 
 // ValidateDelete refuses nothing: who may delete is left to RBAC, and the webhook is not registered for it.
-func (w *workflowExecutions) ValidateDelete(context.Context, *workflowexecutionv1.WorkflowExecution) (admission.Warnings, error) {
+func (*workflowExecutions) ValidateDelete(context.Context, *workflowexecutionv1.WorkflowExecution) (admission.Warnings, error) {
 	return nil, nil
 }
 

@@ -31,8 +31,8 @@ const (
 
 func main() {
 	if err := generate("."); err != nil {
-		fmt.Fprintln(os.Stderr, "generate:", err)
-		os.Exit(1)
+		fmt.Fprintln(os.Stderr, "generate:", err) //nolint:forbidigo // the main of a tool
+		os.Exit(1)                                //nolint:forbidigo // the main of a tool
 	}
 }
 
@@ -74,7 +74,9 @@ func writeAccounts(folder string) error {
 			objects = append(objects, binding(role, account))
 		}
 	}
-	objects = append(objects, actionBindings()...)
+	for _, account := range actionAccounts() {
+		objects = append(objects, binding(role{name: account}, account))
+	}
 	if err := writeManifests(filepath.Join(folder, "accounts.yaml"), objects); err != nil {
 		return err
 	}
@@ -159,7 +161,7 @@ func writeManifests(path string, objects []any) error {
 }
 
 func write(path string, data []byte) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return err
 	}
 	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, data) {

@@ -12,13 +12,8 @@ import (
 	"kubernaut.io/kubernaut/webhooks/statusguard"
 )
 
-// tokensRole lets the KubernetesExecution controller, and nobody else, obtain the tokens of the action accounts.
-const tokensRole = "action-tokens"
-
-var (
-	read  = []string{"get", "list", "watch"}
-	tells = []string{"create", "patch"}
-)
+func read() []string  { return []string{"get", "list", "watch"} }
+func tells() []string { return []string{"create", "patch"} }
 
 // accounts are all ServiceAccounts of the operator.
 func accounts() []string {
@@ -40,22 +35,24 @@ func actionAccounts() []string {
 func managerRoles() []any {
 	var rules []rbacv1.PolicyRule
 	for _, row := range statusguard.Rows() {
-		rules = append(rules, rbacv1.PolicyRule{APIGroups: []string{row.Group}, Resources: []string{row.Resource}, Verbs: read})
+		rules = append(rules, rbacv1.PolicyRule{APIGroups: []string{row.Group}, Resources: []string{row.Resource}, Verbs: read()})
 	}
 	rules = append(rules,
-		rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"namespaces", "nodes", "pods"}, Verbs: read},
-		rbacv1.PolicyRule{APIGroups: []string{"apps"}, Resources: []string{"daemonsets", "deployments", "replicasets", "statefulsets"}, Verbs: read},
-		rbacv1.PolicyRule{APIGroups: []string{"autoscaling"}, Resources: []string{"horizontalpodautoscalers"}, Verbs: read},
-		rbacv1.PolicyRule{APIGroups: []string{"policy"}, Resources: []string{"poddisruptionbudgets"}, Verbs: read},
-		rbacv1.PolicyRule{APIGroups: []string{"events.k8s.io"}, Resources: []string{"events"}, Verbs: tells},
+		rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"namespaces", "nodes", "pods"}, Verbs: read()},
+		rbacv1.PolicyRule{APIGroups: []string{"apps"}, Resources: []string{"daemonsets", "deployments", "replicasets", "statefulsets"}, Verbs: read()},
+		rbacv1.PolicyRule{APIGroups: []string{"autoscaling"}, Resources: []string{"horizontalpodautoscalers"}, Verbs: read()},
+		rbacv1.PolicyRule{APIGroups: []string{"policy"}, Resources: []string{"poddisruptionbudgets"}, Verbs: read()},
+		rbacv1.PolicyRule{APIGroups: []string{"events.k8s.io"}, Resources: []string{"events"}, Verbs: tells()},
 		rbacv1.PolicyRule{APIGroups: []string{"authentication.k8s.io"}, Resources: []string{"tokenreviews"}, Verbs: []string{"create"}},
 		rbacv1.PolicyRule{APIGroups: []string{"authorization.k8s.io"}, Resources: []string{"subjectaccessreviews"}, Verbs: []string{"create"}},
 	)
 	configurations := []string{"mutatingwebhookconfigurations", "validatingwebhookconfigurations"}
 	rules = append(rules,
-		rbacv1.PolicyRule{APIGroups: []string{"admissionregistration.k8s.io"}, Resources: configurations, Verbs: read},
-		rbacv1.PolicyRule{APIGroups: []string{"admissionregistration.k8s.io"}, Resources: configurations,
-			ResourceNames: []string{webhooks.ConfigurationName}, Verbs: []string{"update", "patch"}},
+		rbacv1.PolicyRule{APIGroups: []string{"admissionregistration.k8s.io"}, Resources: configurations, Verbs: read()},
+		rbacv1.PolicyRule{
+			APIGroups: []string{"admissionregistration.k8s.io"}, Resources: configurations,
+			ResourceNames: []string{webhooks.ConfigurationName}, Verbs: []string{"update", "patch"},
+		},
 	)
 	local := []rbacv1.PolicyRule{
 		{APIGroups: []string{""}, Resources: []string{"serviceaccounts/token"}, ResourceNames: identity.Controllers(), Verbs: []string{"create"}},
@@ -63,7 +60,7 @@ func managerRoles() []any {
 		{APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: []string{webhooks.SecretName}, Verbs: []string{"get", "list", "watch", "update"}},
 		// Leader election, which reports through core events.
 		{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, Verbs: []string{"get", "create", "update", "patch"}},
-		{APIGroups: []string{""}, Resources: []string{"events"}, Verbs: tells},
+		{APIGroups: []string{""}, Resources: []string{"events"}, Verbs: tells()},
 	}
 	return []any{clusterRole(identity.Manager, rules), localRole(identity.Manager, local)}
 }
@@ -112,23 +109,11 @@ func binding(to role, account string) any {
 	}
 }
 
-// actionRoles are a role for each action, with exactly what its mutation writes and reads, and the right to obtain the tokens
-// of their accounts.
+// actionRoles are a role for each action, with exactly what its mutation writes and reads.
 func actionRoles() []any {
 	var objects []any
 	for _, action := range actions.All() {
 		objects = append(objects, clusterRole(identity.Action(action.Type()), actions.PolicyRules(action)))
 	}
-	return append(objects, localRole(tokensRole, []rbacv1.PolicyRule{{
-		APIGroups: []string{""}, Resources: []string{"serviceaccounts/token"}, ResourceNames: actionAccounts(), Verbs: []string{"create"},
-	}}))
-}
-
-// actionBindings give each action's account its role, and the KubernetesExecution controller their tokens.
-func actionBindings() []any {
-	var objects []any
-	for _, account := range actionAccounts() {
-		objects = append(objects, binding(role{name: account}, account))
-	}
-	return append(objects, binding(role{namespace: namespace, name: tokensRole}, identity.KubernetesExecution))
+	return objects
 }

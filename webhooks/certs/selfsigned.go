@@ -9,6 +9,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -46,6 +47,8 @@ const (
 	organization  = "kubernaut"
 	// fieldOwner is the field manager under which the CA is injected.
 	fieldOwner = "kubernaut-webhook-certs"
+	// controllerName is that of cert-controller's controller, in metrics and logs.
+	controllerName = "webhook-certs"
 )
 
 var errNoCertificate = errors.New("there is no serving certificate yet")
@@ -157,7 +160,8 @@ func (s *Source) SelfSigned(mgr ctrl.Manager, options Options) error {
 			{Name: s.options.MutatingName, Type: rotator.Mutating},
 			{Name: s.options.ValidatingName, Type: rotator.Validating},
 		},
-		FieldOwner: fieldOwner,
+		FieldOwner:     fieldOwner,
+		ControllerName: controllerNameFor(mgr),
 	})
 	if err != nil {
 		return errors.Join(fmt.Errorf("certificate rotation: %w", err), os.RemoveAll(mirror))
@@ -169,6 +173,15 @@ func (s *Source) SelfSigned(mgr ctrl.Manager, options Options) error {
 	return mgr.Add(&follower{source: s, client: client, mirror: mirror})
 }
 
+// controllerNameFor is the name, with something random where the manager shares its process with others, as it does in tests:
+// cert-controller does not pass on that names need not be unique there.
+func controllerNameFor(mgr ctrl.Manager) string {
+	if shared := mgr.GetControllerOptions().SkipNameValidation; shared != nil && *shared {
+		return controllerName + "-" + rand.Text()
+	}
+	return controllerName
+}
+
 // follower watches the Secret and the webhook configurations.
 type follower struct {
 	source *Source
@@ -177,11 +190,11 @@ type follower struct {
 }
 
 // NeedLeaderElection is false: every replica serves.
-func (f *follower) NeedLeaderElection() bool { return false }
+func (*follower) NeedLeaderElection() bool { return false }
 
 // Start follows until the manager stops.
 func (f *follower) Start(ctx context.Context) error {
-	defer os.RemoveAll(f.mirror) //nolint:errcheck // a public certificate in a temporary folder
+	defer os.RemoveAll(f.mirror)
 	options := f.source.options
 	var informers sync.WaitGroup
 	defer informers.Wait()

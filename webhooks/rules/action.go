@@ -53,10 +53,7 @@ func invalid(path *field.Path, value string, reasons []string) (errs field.Error
 }
 
 // The grammar of image references, as the registries' specification and github.com/distribution/reference have it.
-var (
-	imagePattern = regexp.MustCompile(`^(` + imageDomain + `/)?` + imagePath + `(/` + imagePath + `)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@` + imageDigest + `)?$`)
-	digestLength = map[string]int{"sha256": 64, "sha384": 96, "sha512": 128}
-)
+var imagePattern = regexp.MustCompile(`^(` + imageDomain + `/)?` + imagePath + `(/` + imagePath + `)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@` + imageDigest + `)?$`)
 
 const (
 	imageLabel   = `[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?`
@@ -72,7 +69,7 @@ func validateImage(image string, path *field.Path) field.ErrorList {
 	}
 	rest, digest, _ := strings.Cut(image, "@")
 	algorithm, hex, _ := strings.Cut(digest, ":")
-	if length, known := digestLength[algorithm]; known && len(hex) != length {
+	if length, known := map[string]int{"sha256": 64, "sha384": 96, "sha512": 128}[algorithm]; known && len(hex) != length {
 		return field.ErrorList{field.Invalid(path, image, fmt.Sprintf("a %s digest has %d hexadecimal digits, not %d: copy it again", algorithm, length, len(hex)))}
 	}
 	name := rest

@@ -10,8 +10,8 @@ import (
 	"time"
 	"unicode"
 
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
-	"k8s.io/apimachinery/pkg/api/validation/path"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -85,11 +85,11 @@ func ValidateRemediationRequest(request *remediationv1.RemediationRequest, calle
 	spec := &request.Spec
 	errs := refuseUnavailable(spec, unavailableInRequests())
 	errs = append(errs, SameRequester(spec.RequestedBy, caller)...)
-	errs = append(errs, validateTarget(&spec.Target, scope, specPath.Child("target"))...)
-	errs = append(errs, validateSignal(&spec.SignalContext, specPath.Child("signalContext"))...)
-	errs = append(errs, validateRemediationTimeouts(spec.Timeouts, specPath.Child("timeouts"))...)
+	errs = append(errs, validateTarget(&spec.Target, scope, specPath().Child("target"))...)
+	errs = append(errs, validateSignal(&spec.SignalContext, specPath().Child("signalContext"))...)
+	errs = append(errs, validateRemediationTimeouts(spec.Timeouts, specPath().Child("timeouts"))...)
 	if size := jsonSize(spec); size > maxSpecBytes {
-		errs = append(errs, field.Invalid(specPath, fmt.Sprintf("%d bytes", size), fmt.Sprintf("a spec is at most %d bytes of JSON: shorten labels and annotations of the signal", maxSpecBytes)))
+		errs = append(errs, field.Invalid(specPath(), fmt.Sprintf("%d bytes", size), fmt.Sprintf("a spec is at most %d bytes of JSON: shorten labels and annotations of the signal", maxSpecBytes)))
 	}
 	return errs
 }
@@ -123,7 +123,7 @@ func validateTarget(target *shared.Target, scope Scope, at *field.Path) (errs fi
 	if target.Kind == "" || len(validation.IsDNS1035Label(strings.ToLower(target.Kind))) > 0 || !unicode.IsUpper(rune(target.Kind[0])) {
 		errs = append(errs, field.Invalid(at.Child("kind"), target.Kind, "write the kind in CamelCase, such as Deployment"))
 	}
-	errs = append(errs, invalid(at.Child("name"), target.Name, path.IsValidPathSegmentName(target.Name))...)
+	errs = append(errs, invalid(at.Child("name"), target.Name, content.IsPathSegmentName(target.Name))...)
 	switch {
 	case scope == ScopeCluster && target.Namespace != "":
 		errs = append(errs, field.Forbidden(at.Child("namespace"), target.Kind+" is cluster-scoped: leave the namespace out"))

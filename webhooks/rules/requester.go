@@ -28,16 +28,16 @@ func Requester(user authenticationv1.UserInfo) shared.Requester {
 // left out contradicts nothing.
 func ForgedRequester(given, caller shared.Requester) (errs field.ErrorList) {
 	if given.Username != "" && given.Username != caller.Username {
-		errs = append(errs, field.Invalid(requestedByPath.Child("username"), given.Username, "you are "+caller.Username+"; "+leaveOut))
+		errs = append(errs, field.Invalid(requestedByPath().Child("username"), given.Username, "you are "+caller.Username+"; "+leaveOut))
 	}
 	if given.UID != "" && given.UID != caller.UID {
-		errs = append(errs, field.Invalid(requestedByPath.Child("uid"), given.UID, "it is not your UID; "+leaveOut))
+		errs = append(errs, field.Invalid(requestedByPath().Child("uid"), given.UID, "it is not your UID; "+leaveOut))
 	}
 	if len(given.Groups) > 0 && !slices.Equal(given.Groups, caller.Groups) {
-		errs = append(errs, field.Invalid(requestedByPath.Child("groups"), given.Groups, "they are not your groups; "+leaveOut))
+		errs = append(errs, field.Invalid(requestedByPath().Child("groups"), given.Groups, "they are not your groups; "+leaveOut))
 	}
 	if len(given.Extra) > 0 && !maps.EqualFunc(given.Extra, caller.Extra, slices.Equal) {
-		errs = append(errs, field.Forbidden(requestedByPath.Child("extra"), "it is not what the API server knows about you; "+leaveOut))
+		errs = append(errs, field.Forbidden(requestedByPath().Child("extra"), "it is not what the API server knows about you; "+leaveOut))
 	}
 	return errs
 }
@@ -49,7 +49,7 @@ func SameRequester(have, caller shared.Requester) field.ErrorList {
 	}
 	complete := have.Username != "" && have.UID == caller.UID && len(have.Groups) == len(caller.Groups) && len(have.Extra) == len(caller.Extra)
 	if !complete {
-		return field.ErrorList{field.Invalid(requestedByPath, have.Username,
+		return field.ErrorList{field.Invalid(requestedByPath(), have.Username,
 			"it must say all that the API server knows about you, as the mutating webhook of Kubernaut writes it; apply config/webhook if that is missing")}
 	}
 	return nil

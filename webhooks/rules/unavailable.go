@@ -46,7 +46,7 @@ func unavailableInWorkflows() []unavailable[workflowexecutionv1.WorkflowExecutio
 					return nil
 				}
 				for i := range s.WorkflowDefinition.Steps {
-					step, path := &s.WorkflowDefinition.Steps[i], stepsPath.Index(i)
+					step, path := &s.WorkflowDefinition.Steps[i], definitionPath().Child("steps").Index(i)
 					if step.Rollback == shared.RollbackAction {
 						paths = append(paths, path.Child("rollback"))
 					}
@@ -76,7 +76,7 @@ func at(asked bool, name string, more ...string) []*field.Path {
 	if !asked {
 		return nil
 	}
-	return []*field.Path{specPath.Child(name, more...)}
+	return []*field.Path{specPath().Child(name, more...)}
 }
 
 func refuseUnavailable[Spec any](spec *Spec, list []unavailable[Spec]) (errs field.ErrorList) {

@@ -15,12 +15,9 @@ import (
 // maxSpecBytes is how large the JSON of one spec may be.
 const maxSpecBytes = 128 << 10
 
-var (
-	specPath        = field.NewPath("spec")
-	requestedByPath = specPath.Child("requestedBy")
-	definitionPath  = specPath.Child("workflowDefinition")
-	stepsPath       = definitionPath.Child("steps")
-)
+func specPath() *field.Path        { return field.NewPath("spec") }
+func requestedByPath() *field.Path { return specPath().Child("requestedBy") }
+func definitionPath() *field.Path  { return specPath().Child("workflowDefinition") }
 
 // DefaultWorkflowExecution completes a new workflow that caller creates. The orchestrator names another requester than
 // itself, so it is stamped only where the workflow serves no request. Doing it twice changes nothing more.
@@ -70,21 +67,21 @@ func ValidateWorkflowExecution(workflow *workflowexecutionv1.WorkflowExecution, 
 	switch {
 	case delegated(workflow, orchestrator):
 		if spec.RequestedBy.Username == "" {
-			errs = append(errs, field.Required(requestedByPath, "a workflow of the orchestrator names the requester of its request"))
+			errs = append(errs, field.Required(requestedByPath(), "a workflow of the orchestrator names the requester of its request"))
 		}
 	case spec.RemediationRequestRef != nil:
-		errs = append(errs, field.Forbidden(specPath.Child("remediationRequestRef"),
+		errs = append(errs, field.Forbidden(specPath().Child("remediationRequestRef"),
 			"only the orchestrator creates workflows for a RemediationRequest: leave it out to start a workflow by hand"))
 		fallthrough
 	default:
 		errs = append(errs, SameRequester(spec.RequestedBy, caller)...)
 	}
 	if spec.WorkflowDefinition != nil {
-		errs = append(errs, ValidateDefinition(spec.WorkflowDefinition, definitionPath)...)
+		errs = append(errs, ValidateDefinition(spec.WorkflowDefinition, definitionPath())...)
 		errs = append(errs, validateWorkflowTimeout(spec)...)
 	}
 	if size := jsonSize(spec); size > maxSpecBytes {
-		errs = append(errs, field.Invalid(specPath, fmt.Sprintf("%d bytes", size), fmt.Sprintf("a spec is at most %d bytes of JSON: split the workflow", maxSpecBytes)))
+		errs = append(errs, field.Invalid(specPath(), fmt.Sprintf("%d bytes", size), fmt.Sprintf("a spec is at most %d bytes of JSON: split the workflow", maxSpecBytes)))
 	}
 	return errs
 }
@@ -117,7 +114,7 @@ func validateWorkflowTimeout(spec *workflowexecutionv1.WorkflowExecutionSpec) fi
 	if given >= needed {
 		return nil
 	}
-	return field.ErrorList{field.Invalid(specPath.Child("timeouts", "workflow"), given.String(),
+	return field.ErrorList{field.Invalid(specPath().Child("timeouts", "workflow"), given.String(),
 		fmt.Sprintf("the steps may take %s if every attempt uses its whole time-out: give at least that, shorten the steps' time-outs or retries, or leave it out", needed))}
 }
 

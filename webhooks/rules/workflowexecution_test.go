@@ -76,8 +76,10 @@ func TestValidateWorkflowExecution(t *testing.T) {
 	large := workflow()
 	for i := range 60 {
 		name := fmt.Sprintf("s%d", i)
-		large.Spec.WorkflowDefinition.Steps = append(large.Spec.WorkflowDefinition.Steps, shared.Step{Name: name,
-			Action: shared.Action{Type: shared.ActionNotifyOnly, NotifyOnly: &shared.NotifyOnly{Message: strings.Repeat("x", 3000)}}})
+		large.Spec.WorkflowDefinition.Steps = append(large.Spec.WorkflowDefinition.Steps, shared.Step{
+			Name:   name,
+			Action: shared.Action{Type: shared.ActionNotifyOnly, NotifyOnly: &shared.NotifyOnly{Message: strings.Repeat("x", 3000)}},
+		})
 	}
 
 	for name, test := range map[string]struct {

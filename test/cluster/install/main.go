@@ -18,8 +18,8 @@ func main() {
 	err := run(ctx, os.Args[1:])
 	stop()
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "install:", err)
-		os.Exit(1)
+		fmt.Fprintln(os.Stderr, "install:", err) //nolint:forbidigo // the main of a tool
+		os.Exit(1)                               //nolint:forbidigo // the main of a tool
 	}
 }
 
@@ -44,5 +44,5 @@ func run(ctx context.Context, arguments []string) error {
 			return err
 		}
 	}
-	return cluster.Install(ctx, config, cluster.Options{Root: *root, WebhookURL: *webhookURL, Out: os.Stdout})
+	return cluster.Install(ctx, config, cluster.Options{Root: *root, WebhookURL: *webhookURL, Out: os.Stdout}) //nolint:forbidigo // the main of a tool
 }

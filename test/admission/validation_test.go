@@ -1,0 +1,198 @@
+package admission
+
+import (
+	"context"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	remediationv1 "kubernaut.io/kubernaut/api/remediation/v1"
+	"kubernaut.io/kubernaut/api/shared"
+	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
+	"kubernaut.io/kubernaut/test/cluster"
+	"kubernaut.io/kubernaut/webhooks"
+)
+
+// causes are the paths of all errors in an answer.
+func causes(err error) []string {
+	GinkgoHelper()
+	Expect(apierrors.IsInvalid(err)).To(BeTrue(), "the answer is Invalid: %v", err)
+	status, is := err.(apierrors.APIStatus)
+	Expect(is).To(BeTrue())
+	var paths []string
+	for _, cause := range status.Status().Details.Causes {
+		paths = append(paths, cause.Field)
+	}
+	return paths
+}
+
+var _ = Describe("Validation", func() {
+	It("says all that is wrong with a WorkflowExecution in one answer", func(ctx SpecContext) {
+		before := deniedTotal("workflowexecutions")
+		err := alice.Create(ctx, workflow("wrong-", func(w *workflowexecutionv1.WorkflowExecution) {
+			w.Spec.Suspend = new(true)
+			w.Spec.Cancel = workflowexecutionv1.CancelAbort
+			w.Spec.ExecutionStrategy = &shared.ExecutionStrategy{ApprovalRequired: new(true)}
+		},
+			step("a", "nobody"),
+			step("b"),
+			shared.Step{Name: "image", Action: shared.Action{Type: shared.ActionUpdateImage, UpdateImage: &shared.UpdateImage{Namespace: "Shop", Name: "cart", Container: "app", Image: "a b"}}},
+		))
+		Expect(causes(err)).To(ConsistOf(
+			"spec.cancel", "spec.suspend", "spec.executionStrategy.approvalRequired",
+			"spec.workflowDefinition.steps[0].dependsOn[0]",
+			"spec.workflowDefinition.steps[2].action.updateImage.namespace",
+			"spec.workflowDefinition.steps[2].action.updateImage.image",
+		))
+		Expect(deniedTotal("workflowexecutions")).To(BeNumerically(">", before))
+	})
+
+	It("shows a circle", func(ctx SpecContext) {
+		err := alice.Create(ctx, workflow("circle-", nil, step("a", "b"), step("b", "c"), step("c", "a")))
+		Expect(err).To(MatchError(ContainSubstring("a → b → c → a")))
+	})
+
+	It("refuses time-outs that do not fit", func(ctx SpecContext) {
+		err := alice.Create(ctx, workflow("short-", func(w *workflowexecutionv1.WorkflowExecution) {
+			w.Spec.Timeouts = &workflowexecutionv1.WorkflowTimeouts{Workflow: &metav1.Duration{Duration: 1e9}}
+		}, step("a")))
+		Expect(causes(err)).To(ConsistOf("spec.timeouts.workflow"))
+		err = alice.Create(ctx, request("short-", func(r *remediationv1.RemediationRequest) {
+			r.Spec.Timeouts = &remediationv1.RemediationTimeouts{Overall: &metav1.Duration{Duration: 1e9}}
+		}))
+		Expect(causes(err)).To(ConsistOf("spec.timeouts.overall"))
+	})
+
+	It("says all that is wrong with a RemediationRequest in one answer", func(ctx SpecContext) {
+		err := alice.Create(ctx, request("wrong-", func(r *remediationv1.RemediationRequest) {
+			r.Spec.Target = shared.Target{APIVersion: "a/b/c", Kind: "deployment", Namespace: "Shop", Name: "a/b"}
+			r.Spec.SignalContext.Labels = map[string]shared.LabelText{"pod": "a\nb"}
+			r.Spec.Cancel = new(true)
+		}))
+		Expect(causes(err)).To(ConsistOf("spec.target.apiVersion", "spec.target.kind", "spec.target.namespace", "spec.target.name",
+			"spec.signalContext.labels[pod]", "spec.cancel"))
+	})
+
+	DescribeTable("refuses what no controller carries out yet",
+		func(ctx SpecContext, path string, change func(*workflowexecutionv1.WorkflowExecutionSpec)) {
+			err := alice.Create(ctx, workflow("unavailable-", func(w *workflowexecutionv1.WorkflowExecution) { change(&w.Spec) }, step("a")))
+			Expect(causes(err)).To(ContainElement(path))
+			Expect(err).To(MatchError(ContainSubstring("no controller of this version")))
+		},
+		Entry("cancel", "spec.cancel", func(s *workflowexecutionv1.WorkflowExecutionSpec) { s.Cancel = workflowexecutionv1.CancelFinishStep }),
+		Entry("suspend", "spec.suspend", func(s *workflowexecutionv1.WorkflowExecutionSpec) { s.Suspend = new(true) }),
+		Entry("approval", "spec.executionStrategy.approvalRequired", func(s *workflowexecutionv1.WorkflowExecutionSpec) {
+			s.ExecutionStrategy = &shared.ExecutionStrategy{ApprovalRequired: new(true)}
+		}),
+		Entry("undoing a workflow", "spec.rollbackOf", func(s *workflowexecutionv1.WorkflowExecutionSpec) {
+			s.RollbackOf, s.WorkflowDefinition = &reference, nil
+		}),
+		Entry("an explicit rollback action", "spec.workflowDefinition.steps[0].rollbackAction", func(s *workflowexecutionv1.WorkflowExecutionSpec) {
+			s.WorkflowDefinition.Steps[0].Rollback, s.WorkflowDefinition.Steps[0].RollbackAction = shared.RollbackAction, new(scale("b"))
+		}),
+	)
+
+	It("refuses it in updates too", func(ctx SpecContext) {
+		w := workflow("later-", nil, step("a"))
+		Expect(alice.Create(ctx, w)).To(Succeed())
+		w.Spec.Suspend, w.Spec.Cancel = new(true), workflowexecutionv1.CancelAbort
+		Expect(causes(alice.Update(ctx, w))).To(ConsistOf("spec.suspend", "spec.cancel"))
+
+		r := request("later-", nil)
+		Expect(alice.Create(ctx, r)).To(Succeed())
+		r.Spec.Cancel = new(true)
+		Expect(causes(alice.Update(ctx, r))).To(ConsistOf("spec.cancel"))
+	})
+
+	It("refuses SafetyPolicy and ApprovalRequest, which nothing evaluates yet", func(ctx SpecContext) {
+		Expect(admin.Create(ctx, safetyPolicy("mine"))).To(MatchError(ContainSubstring("SafetyPolicy objects are not evaluated yet by this version")))
+		Expect(admin.Create(ctx, approvalRequest("mine"))).To(MatchError(ContainSubstring("ApprovalRequest objects are not evaluated yet by this version")))
+	})
+
+	It("accepts the samples", func(ctx SpecContext) {
+		Expect(cluster.ApplyFolder(ctx, adminConfig, root+"/config/samples")).To(Succeed())
+	})
+})
+
+// deniedTotal is how many refusals the metric counts for a resource, whatever the reason.
+func deniedTotal(resource string) (total float64) {
+	GinkgoHelper()
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(webhooks.Collectors()...)
+	families, err := registry.Gather()
+	Expect(err).NotTo(HaveOccurred())
+	for _, family := range families {
+		if family.GetName() != "kubernaut_admission_denied_total" {
+			continue
+		}
+		for _, metric := range family.GetMetric() {
+			if hasLabel(metric, "resource", resource) {
+				total += metric.GetCounter().GetValue()
+			}
+		}
+	}
+	return total
+}
+
+func hasLabel(metric *dto.Metric, name, value string) bool {
+	for _, label := range metric.GetLabel() {
+		if label.GetName() == name && label.GetValue() == value {
+			return true
+		}
+	}
+	return false
+}
+
+// warnings collects the warnings that the API server sends.
+type warnings struct{ texts []string }
+
+func (w *warnings) HandleWarningHeader(_ int, _, text string) { w.texts = append(w.texts, text) }
+
+func (w *warnings) listen(config *rest.Config) *rest.Config {
+	listening := rest.CopyConfig(config)
+	listening.WarningHandler = w
+	return listening
+}
+
+// webhooksGone calls f while nobody answers at the address of the webhooks.
+func webhooksGone(ctx context.Context, f func()) {
+	GinkgoHelper()
+	Expect(cluster.Install(ctx, adminConfig, cluster.Options{Root: root, WebhookURL: "https://localhost:1"})).To(Succeed())
+	defer webhooksBack(ctx)
+	Eventually(func() error { return alice.Create(ctx, request("gone-", nil), client.DryRunAll) }).
+		WithTimeout(readyTimeout).WithPolling(pollInterval).Should(MatchError(ContainSubstring("failed calling webhook")))
+	f()
+}
+
+// webhooksBack applies the manifests again and waits until the webhooks are called and trusted.
+func webhooksBack(ctx context.Context) {
+	GinkgoHelper()
+	install(ctx)
+	Eventually(func() error { return certificate.Checker()(nil) }).WithTimeout(readyTimeout).WithPolling(pollInterval).Should(Succeed())
+	Eventually(func(g Gomega) {
+		probe := request("back-", nil)
+		g.Expect(alice.Create(ctx, probe, client.DryRunAll)).To(Succeed())
+		g.Expect(probe.Spec.RequestedBy.Username).To(Equal("alice"))
+	}).WithTimeout(readyTimeout).WithPolling(pollInterval).Should(Succeed())
+}
+
+// deleteWebhooks deletes both configurations and waits until the API server no longer calls them.
+func deleteWebhooks(ctx context.Context) {
+	GinkgoHelper()
+	for _, object := range []client.Object{&admissionregistrationv1.MutatingWebhookConfiguration{}, &admissionregistrationv1.ValidatingWebhookConfiguration{}} {
+		object.SetName(webhooks.ConfigurationName)
+		Expect(admin.Delete(ctx, object)).To(Succeed())
+	}
+	Eventually(func() error {
+		return alice.Create(ctx, request("deleted-", func(r *remediationv1.RemediationRequest) { r.Spec.RequestedBy = somebody }), client.DryRunAll)
+	}).WithTimeout(readyTimeout).WithPolling(pollInterval).Should(Succeed())
+	Expect(certificate.Checker()(nil)).To(MatchError(ContainSubstring("does not exist")))
+}
