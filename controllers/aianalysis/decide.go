@@ -16,18 +16,20 @@ import (
 
 // transitions are the phases that may follow each phase. A provider that answers at once takes an analysis to its end in one
 // write; the phases in between are for those that take their time.
-var transitions = machinery.Table[aianalysisv1.AnalysisPhase]{
-	"": {
-		aianalysisv1.PhaseInvestigating, aianalysisv1.PhaseAnalyzing, aianalysisv1.PhaseRecommending,
-		aianalysisv1.PhaseCompleted, aianalysisv1.PhaseFailed,
-	},
-	aianalysisv1.PhaseInvestigating: {
-		aianalysisv1.PhaseAnalyzing, aianalysisv1.PhaseRecommending, aianalysisv1.PhaseCompleted, aianalysisv1.PhaseFailed,
-	},
-	aianalysisv1.PhaseAnalyzing:    {aianalysisv1.PhaseRecommending, aianalysisv1.PhaseCompleted, aianalysisv1.PhaseFailed},
-	aianalysisv1.PhaseRecommending: {aianalysisv1.PhaseCompleted, aianalysisv1.PhaseFailed},
-	aianalysisv1.PhaseCompleted:    {},
-	aianalysisv1.PhaseFailed:       {},
+func transitions() machinery.Table[aianalysisv1.AnalysisPhase] {
+	return machinery.Table[aianalysisv1.AnalysisPhase]{
+		"": {
+			aianalysisv1.PhaseInvestigating, aianalysisv1.PhaseAnalyzing, aianalysisv1.PhaseRecommending,
+			aianalysisv1.PhaseCompleted, aianalysisv1.PhaseFailed,
+		},
+		aianalysisv1.PhaseInvestigating: {
+			aianalysisv1.PhaseAnalyzing, aianalysisv1.PhaseRecommending, aianalysisv1.PhaseCompleted, aianalysisv1.PhaseFailed,
+		},
+		aianalysisv1.PhaseAnalyzing:    {aianalysisv1.PhaseRecommending, aianalysisv1.PhaseCompleted, aianalysisv1.PhaseFailed},
+		aianalysisv1.PhaseRecommending: {aianalysisv1.PhaseCompleted, aianalysisv1.PhaseFailed},
+		aianalysisv1.PhaseCompleted:    {},
+		aianalysisv1.PhaseFailed:       {},
+	}
 }
 
 // providerLimit is how long a provider that gives errors is asked again, from the start of the analysis.

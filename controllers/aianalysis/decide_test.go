@@ -77,7 +77,7 @@ func TestDecide(t *testing.T) {
 					provider = test.provider
 				}
 				got := decide(Snapshot{analysis: analysis, provider: provider, conclusion: test.conclusion, err: test.err}, now)
-				if err := transitions.Check(phase, got.status.Phase); err != nil {
+				if err := transitions().Check(phase, got.status.Phase); err != nil {
 					t.Fatal(err)
 				}
 				if phase.Terminal() {

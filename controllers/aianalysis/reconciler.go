@@ -78,7 +78,7 @@ func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request) machin
 	}
 	snapshot := r.gather(ctx, &analysis)
 	next := decide(snapshot, r.Clock.Now())
-	if err := transitions.Check(analysis.Status.Phase, next.status.Phase); err != nil {
+	if err := transitions().Check(analysis.Status.Phase, next.status.Phase); err != nil {
 		return machinery.Stalled(err)
 	}
 	after := analysis.DeepCopy()

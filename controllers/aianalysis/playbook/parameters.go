@@ -45,7 +45,9 @@ func parametersOf(action shared.ActionType) ([]parameter, bool) {
 	case shared.ActionUpdateImage:
 		kinds := []string{string(shared.WorkloadDeployment), string(shared.WorkloadStatefulSet), string(shared.WorkloadDaemonSet)}
 		return []parameter{
-			namespace, {name: "kind", values: kinds}, name,
+			namespace,
+			{name: "kind", values: kinds},
+			name,
 			{name: "container", required: true, least: 1, most: longestContainer},
 			{name: "image", required: true, least: 1, most: longestText},
 		}, true

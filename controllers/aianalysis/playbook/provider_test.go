@@ -353,9 +353,8 @@ func TestParametersAgreeWithTypes(t *testing.T) {
 			continue
 		}
 		var names, want []string
-		memberType := reflect.TypeOf(member).Elem()
-		for i := range memberType.NumField() {
-			name, _, _ := strings.Cut(memberType.Field(i).Tag.Get("json"), ",")
+		for member := range reflect.TypeOf(member).Elem().Fields() {
+			name, _, _ := strings.Cut(member.Tag.Get("json"), ",")
 			want = append(want, name)
 		}
 		for _, p := range known {

@@ -62,7 +62,7 @@ func (s *schema) typeOf(t reflect.Type) (*types.Type, bool) {
 	if t == reflect.TypeFor[metav1.Time]() {
 		return types.TimestampType, true
 	}
-	switch t.Kind() { //nolint:exhaustive // kinds that the API types do not use have no CEL type
+	switch t.Kind() {
 	case reflect.Bool:
 		return types.BoolType, true
 	case reflect.String:
@@ -155,7 +155,7 @@ func (s *schema) NativeToValue(value any) ref.Val {
 }
 
 func (s *schema) adapt(v reflect.Value) ref.Val {
-	switch v.Kind() { //nolint:exhaustive // the rest is for the adapter below
+	switch v.Kind() {
 	case reflect.Pointer:
 		if v.IsNil() {
 			return types.NullValue
@@ -180,7 +180,7 @@ func (s *schema) adapt(v reflect.Value) ref.Val {
 			return types.NewDynamicMap(s, v.Interface())
 		}
 	case reflect.Struct:
-		if moment, ok := v.Interface().(metav1.Time); ok {
+		if moment, ok := reflect.TypeAssert[metav1.Time](v); ok {
 			return types.Timestamp{Time: moment.UTC()}
 		}
 		if known, ok := s.byType[v.Type()]; ok {

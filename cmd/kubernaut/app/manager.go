@@ -1,0 +1,232 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"go.uber.org/zap/zapcore"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client/config"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+	"sigs.k8s.io/controller-runtime/pkg/webhook"
+
+	aianalysisv1 "kubernaut.io/kubernaut/api/aianalysis/v1"
+	catalogv1alpha1 "kubernaut.io/kubernaut/api/catalog/v1alpha1"
+	kubernetesexecutionv1 "kubernaut.io/kubernaut/api/kubernetesexecution/v1"
+	remediationv1 "kubernaut.io/kubernaut/api/remediation/v1"
+	remediationprocessingv1 "kubernaut.io/kubernaut/api/remediationprocessing/v1"
+	safetyv1alpha1 "kubernaut.io/kubernaut/api/safety/v1alpha1"
+	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
+	"kubernaut.io/kubernaut/controllers"
+	"kubernaut.io/kubernaut/controllers/identity"
+	"kubernaut.io/kubernaut/policies/gate"
+	"kubernaut.io/kubernaut/webhooks"
+	"kubernaut.io/kubernaut/webhooks/certs"
+)
+
+// ManagerOptions are what the manager can be told.
+type ManagerOptions struct {
+	// Namespace is that of the operator: of its ServiceAccounts, its Leases and the Secret of its certificates.
+	Namespace string
+	// LeaderElect lets only one of several replicas run the controllers; webhooks are served by all.
+	LeaderElect bool
+	// MetricsAddress is where metrics are served; "0" serves none.
+	MetricsAddress string
+	// ProbeAddress is where /healthz and /readyz are served; "0" serves none.
+	ProbeAddress string
+	// WebhookHost and WebhookPort are where the webhooks are served.
+	WebhookHost string
+	WebhookPort int
+	// WebhookCerts says where the certificates of the webhooks come from; this version knows self-signed.
+	WebhookCerts string
+	// WebhookDNSNames are further names in the serving certificate, for a manager outside the cluster.
+	WebhookDNSNames []string
+	// Concurrency is how many objects of a kind are reconciled at once.
+	Concurrency int
+	// PolicyTimeLimit is the longest that one decision of the safety gate may take.
+	PolicyTimeLimit time.Duration
+	// ShutdownTimeout is how long running reconciles may take to end.
+	ShutdownTimeout time.Duration
+}
+
+// CertsSelfSigned has the manager make and rotate its own certificates.
+const CertsSelfSigned = "self-signed"
+
+// DefaultManagerOptions are those of a replica in a cluster.
+func DefaultManagerOptions() ManagerOptions {
+	return ManagerOptions{
+		Namespace: identity.DefaultNamespace, LeaderElect: true, MetricsAddress: ":8443", ProbeAddress: ":8081",
+		WebhookPort: webhook.DefaultPort, WebhookCerts: CertsSelfSigned, Concurrency: 8,
+		PolicyTimeLimit: time.Second, ShutdownTimeout: 30 * time.Second,
+	}
+}
+
+func (o *ManagerOptions) bind(flags *pflag.FlagSet) {
+	flags.StringVar(&o.Namespace, "namespace", o.Namespace, "namespace of the operator: its ServiceAccounts, Leases and certificates")
+	flags.BoolVar(&o.LeaderElect, "leader-elect", o.LeaderElect, "let only one of several replicas run the controllers; webhooks are served by all")
+	flags.StringVar(&o.MetricsAddress, "metrics-bind-address", o.MetricsAddress, "address of the metrics; 0 serves none")
+	flags.StringVar(&o.ProbeAddress, "health-probe-bind-address", o.ProbeAddress, "address of /healthz and /readyz; 0 serves none")
+	flags.StringVar(&o.WebhookHost, "webhook-host", o.WebhookHost, "address that the webhooks are served on; empty is all")
+	flags.IntVar(&o.WebhookPort, "webhook-port", o.WebhookPort, "port that the webhooks are served on")
+	flags.StringVar(&o.WebhookCerts, "webhook-certs", o.WebhookCerts, "where the certificates of the webhooks come from: self-signed")
+	flags.StringSliceVar(&o.WebhookDNSNames, "webhook-dns-names", o.WebhookDNSNames, "further DNS names in the serving certificate, for a manager outside the cluster")
+	flags.IntVar(&o.Concurrency, "concurrency", o.Concurrency, "how many objects of a kind are reconciled at once")
+	flags.DurationVar(&o.PolicyTimeLimit, "policy-time-limit", o.PolicyTimeLimit, "longest time that one decision of the safety gate may take")
+	flags.DurationVar(&o.ShutdownTimeout, "shutdown-timeout", o.ShutdownTimeout, "how long running reconciles may take to end")
+}
+
+func (o *ManagerOptions) validate() error {
+	if o.WebhookCerts != CertsSelfSigned {
+		return fmt.Errorf("--webhook-certs=%s is not known; use %s", o.WebhookCerts, CertsSelfSigned)
+	}
+	if o.Concurrency < 1 {
+		return fmt.Errorf("--concurrency=%d must be at least 1", o.Concurrency)
+	}
+	if o.PolicyTimeLimit <= 0 {
+		return fmt.Errorf("--policy-time-limit=%s must be more than 0", o.PolicyTimeLimit)
+	}
+	return nil
+}
+
+func newManagerCommand() *cobra.Command {
+	options := DefaultManagerOptions()
+	var kubeconfig string
+	var verbose bool
+	command := &cobra.Command{
+		Use:   "manager",
+		Short: "Run the controllers and the admission webhooks",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			level := zapcore.InfoLevel
+			if verbose {
+				level = zapcore.DebugLevel
+			}
+			ctrl.SetLogger(zap.New(zap.Level(level), zap.UseDevMode(false)))
+			cfg, err := restConfig(kubeconfig)
+			if err != nil {
+				return err
+			}
+			return RunManager(cmd.Context(), cfg, options)
+		},
+	}
+	options.bind(command.Flags())
+	command.Flags().StringVar(&kubeconfig, "kubeconfig", "", "kubeconfig of the account kubernaut-manager; default: the one of the pod, or $KUBECONFIG")
+	command.Flags().BoolVarP(&verbose, "verbose", "v", false, "log at debug level")
+	return command
+}
+
+func restConfig(kubeconfig string) (*rest.Config, error) {
+	if kubeconfig == "" {
+		return config.GetConfig()
+	}
+	cfg, err := kubeconfigFile(kubeconfig)
+	if err != nil {
+		return nil, fmt.Errorf("--kubeconfig %s: %w", kubeconfig, err)
+	}
+	return cfg, nil
+}
+
+// Scheme knows every kind that the manager reads or writes.
+func Scheme() (*runtime.Scheme, error) {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{
+		clientgoscheme.AddToScheme, remediationv1.AddToScheme, remediationprocessingv1.AddToScheme, aianalysisv1.AddToScheme,
+		workflowexecutionv1.AddToScheme, kubernetesexecutionv1.AddToScheme, safetyv1alpha1.AddToScheme, catalogv1alpha1.AddToScheme,
+	} {
+		if err := add(scheme); err != nil {
+			return nil, fmt.Errorf("scheme: %w", err)
+		}
+	}
+	return scheme, nil
+}
+
+// RunManager runs the manager until the context ends.
+func RunManager(ctx context.Context, cfg *rest.Config, options ManagerOptions) error {
+	mgr, err := NewManager(ctx, cfg, options)
+	if err != nil {
+		return err
+	}
+	return mgr.Start(ctx)
+}
+
+// NewManager assembles the manager: the safety gate first, because nothing may run without it, then certificates and webhooks,
+// then the controllers, each with its own identity.
+func NewManager(_ context.Context, cfg *rest.Config, options ManagerOptions) (manager.Manager, error) {
+	if err := options.validate(); err != nil {
+		return nil, err
+	}
+	safety, err := gate.New(gate.Options{TimeLimit: options.PolicyTimeLimit})
+	if err != nil {
+		return nil, fmt.Errorf("safety gate: %w", err)
+	}
+	scheme, err := Scheme()
+	if err != nil {
+		return nil, err
+	}
+	// The API server's own priority and fairness limits the manager; a second limit here would only add latency.
+	cfg = rest.CopyConfig(cfg)
+	cfg.QPS = -1
+	source := certs.NewSource()
+	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
+		Scheme:                  scheme,
+		LeaderElection:          options.LeaderElect,
+		LeaderElectionID:        "kubernaut-manager",
+		LeaderElectionNamespace: options.Namespace,
+		// The process ends when the manager does, so the next leader need not wait for the lease to run out.
+		LeaderElectionReleaseOnCancel: true,
+		GracefulShutdownTimeout:       &options.ShutdownTimeout,
+		HealthProbeBindAddress:        options.ProbeAddress,
+		Metrics:                       metricsserver.Options{BindAddress: options.MetricsAddress},
+		WebhookServer:                 webhook.NewServer(webhook.Options{Host: options.WebhookHost, Port: options.WebhookPort, TLSOpts: source.TLSOptions()}),
+		Cache:                         cache.Options{DefaultTransform: cache.TransformStripManagedFields()},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("manager: %w", err)
+	}
+	if err := setup(mgr, source, safety, options); err != nil {
+		return nil, err
+	}
+	return mgr, nil
+}
+
+func setup(mgr manager.Manager, source *certs.Source, safety *gate.Gate, options ManagerOptions) error {
+	if err := source.SelfSigned(mgr, certs.Options{Namespace: options.Namespace, ExtraDNSNames: options.WebhookDNSNames}); err != nil {
+		return fmt.Errorf("certificates: %w", err)
+	}
+	if err := webhooks.Setup(mgr, webhooks.Options{Namespace: options.Namespace}); err != nil {
+		return fmt.Errorf("webhooks: %w", err)
+	}
+	if err := controllers.Setup(mgr, controllers.Options{Namespace: options.Namespace, Gate: safety, Concurrency: options.Concurrency}); err != nil {
+		return fmt.Errorf("controllers: %w", err)
+	}
+	return errors.Join(
+		mgr.AddHealthzCheck("ping", healthz.Ping),
+		mgr.AddReadyzCheck("webhooks", mgr.GetWebhookServer().StartedChecker()),
+		mgr.AddReadyzCheck("certificates", source.Checker()),
+		registerMetrics(safety),
+	)
+}
+
+// registerMetrics adds our metrics to those that the manager serves. A second manager in one process, as tests have it, shares them.
+func registerMetrics(*gate.Gate) error {
+	var problems []error
+	for _, collector := range append(append(gate.Collectors(), controllers.Collectors()...), webhooks.Collectors()...) {
+		if err := metrics.Registry.Register(collector); err != nil && !errors.As(err, new(prometheus.AlreadyRegisteredError)) {
+			problems = append(problems, err)
+		}
+	}
+	return errors.Join(problems...)
+}

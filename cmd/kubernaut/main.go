@@ -1,0 +1,16 @@
+// Kubernaut repairs workloads on Kubernetes: every change passes admission and a safety gate, and happens exactly once.
+package main
+
+import (
+	"os"
+
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"kubernaut.io/kubernaut/cmd/kubernaut/app"
+)
+
+func main() {
+	if err := app.NewCommand().ExecuteContext(ctrl.SetupSignalHandler()); err != nil {
+		os.Exit(1)
+	}
+}

@@ -1,0 +1,96 @@
+package remediationprocessing
+
+import (
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	remediationprocessingv1 "kubernaut.io/kubernaut/api/remediationprocessing/v1"
+	"kubernaut.io/kubernaut/controllers/machinery"
+)
+
+// transitions are the phases that may follow each phase. Nothing waits between reading and classifying, so an examination
+// usually goes from nothing to completed in one write. It never fails: what is missing is named.
+func transitions() machinery.Table[remediationprocessingv1.ProcessingPhase] {
+	return machinery.Table[remediationprocessingv1.ProcessingPhase]{
+		"": {
+			remediationprocessingv1.PhaseEnriching, remediationprocessingv1.PhaseClassifying, remediationprocessingv1.PhaseCompleted,
+		},
+		remediationprocessingv1.PhasePending: {
+			remediationprocessingv1.PhaseEnriching, remediationprocessingv1.PhaseClassifying, remediationprocessingv1.PhaseCompleted,
+		},
+		remediationprocessingv1.PhaseEnriching: {
+			remediationprocessingv1.PhaseClassifying, remediationprocessingv1.PhaseCompleted,
+		},
+		// A target that could be read once need not be readable again while policies are being loaded.
+		remediationprocessingv1.PhaseClassifying: {remediationprocessingv1.PhaseEnriching, remediationprocessingv1.PhaseCompleted},
+		remediationprocessingv1.PhaseCompleted:   {},
+		remediationprocessingv1.PhaseFailed:      {},
+	}
+}
+
+// patience is how long, from the start, it is tried again to read a target that cannot be read and to classify with policies
+// that are not loaded; then the examination completes without.
+const patience = time.Minute
+
+// The bounds of the API on reasons.
+const (
+	mostReasons   = 16
+	longestDetail = 512
+)
+
+// decision is the next status, and why the same has to be tried again.
+type decision struct {
+	status remediationprocessingv1.RemediationProcessingStatus
+	retry  error
+}
+
+// decide is the next step of an examination.
+func decide(s Snapshot, now time.Time) decision {
+	status := *s.processing.Status.DeepCopy()
+	switch status.Phase {
+	case "", remediationprocessingv1.PhasePending, remediationprocessingv1.PhaseEnriching, remediationprocessingv1.PhaseClassifying:
+	case remediationprocessingv1.PhaseCompleted, remediationprocessingv1.PhaseFailed:
+		return decision{status: status}
+	}
+	stamp := metav1.NewTime(now)
+	if status.StartTime == nil {
+		status.StartTime = &stamp
+	}
+	status.ObservedGeneration = s.processing.Generation
+	conditions := machinery.ConditionsOf(&status.Conditions, s.processing.Generation, stamp)
+	patient := now.Before(status.StartTime.Add(patience))
+	switch {
+	case s.unread != nil && patient:
+		status.Phase = remediationprocessingv1.PhaseEnriching
+		conditions.Progressing(ReasonEnriching, "The target is being read; the API server did not answer well yet.")
+		return decision{status: status, retry: s.unread}
+	case s.notLoaded != nil && patient:
+		status.Phase = remediationprocessingv1.PhaseClassifying
+		conditions.Progressing(ReasonClassifying, "Policies are being loaded.")
+		return decision{status: status, retry: s.notLoaded}
+	}
+	status.Phase = remediationprocessingv1.PhaseCompleted
+	status.CompletionTime = &stamp
+	status.Enrichment = s.enrichment
+	status.Classification = s.classification
+	status.DegradedReasons = boundedReasons(s.degraded)
+	status.Degraded = len(s.degraded) > 0
+	complete(&status, conditions)
+	return decision{status: status}
+}
+
+// boundedReasons keeps the first reasons, and says in the last how many there are more.
+func boundedReasons(reasons []string) []string {
+	if len(reasons) == 0 {
+		return nil
+	}
+	result := make([]string, 0, min(len(reasons), mostReasons))
+	for _, reason := range reasons[:min(len(reasons), mostReasons)] {
+		result = append(result, machinery.Cut(reason, longestDetail))
+	}
+	if len(reasons) > mostReasons {
+		result[mostReasons-1] = "and others, which are left out here"
+	}
+	return result
+}

@@ -1,0 +1,88 @@
+package remediationrequest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	aianalysisv1 "kubernaut.io/kubernaut/api/aianalysis/v1"
+	remediationv1 "kubernaut.io/kubernaut/api/remediation/v1"
+	remediationprocessingv1 "kubernaut.io/kubernaut/api/remediationprocessing/v1"
+	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
+	"kubernaut.io/kubernaut/controllers/machinery"
+)
+
+// act does what was decided, once the decision is recorded. Doing it again finds the child that is there.
+func (r *Reconciler) act(ctx context.Context, request *remediationv1.RemediationRequest, next decision) error {
+	switch {
+	case next.processing != nil:
+		return r.createProcessing(ctx, next.processing)
+	case next.analysis != nil:
+		return r.createAnalysis(ctx, next.analysis)
+	case next.workflow != nil:
+		return r.createWorkflow(ctx, next.workflow)
+	case next.remove:
+		return r.remove(ctx, request)
+	default:
+		return nil
+	}
+}
+
+func (r *Reconciler) createProcessing(ctx context.Context, child *remediationprocessingv1.RemediationProcessing) error {
+	want := child.Spec
+	return machinery.EnsureChild(ctx, r.Clients.Cached, r.Clients.Live, child, &remediationprocessingv1.RemediationProcessing{},
+		func(have *remediationprocessingv1.RemediationProcessing) error {
+			if have.Spec.RemediationRequestRef != want.RemediationRequestRef || have.Spec.Target != want.Target ||
+				have.Spec.RecoveryAttemptNumber != want.RecoveryAttemptNumber {
+				return errors.New("its request, target or attempt is another one")
+			}
+			return nil
+		})
+}
+
+func (r *Reconciler) createAnalysis(ctx context.Context, child *aianalysisv1.AIAnalysis) error {
+	want := child.Spec
+	return machinery.EnsureChild(ctx, r.Clients.Cached, r.Clients.Live, child, &aianalysisv1.AIAnalysis{},
+		func(have *aianalysisv1.AIAnalysis) error {
+			if have.Spec.RemediationRequestRef != want.RemediationRequestRef || have.Spec.RemediationProcessingRef != want.RemediationProcessingRef ||
+				have.Spec.RecoveryAttemptNumber != want.RecoveryAttemptNumber {
+				return errors.New("its request, examination or attempt is another one")
+			}
+			return nil
+		})
+}
+
+func (r *Reconciler) createWorkflow(ctx context.Context, child *workflowexecutionv1.WorkflowExecution) error {
+	want := child.Spec
+	return machinery.EnsureChild(ctx, r.Clients.Cached, r.Clients.Live, child, &workflowexecutionv1.WorkflowExecution{},
+		func(have *workflowexecutionv1.WorkflowExecution) error {
+			ref, definition := have.Spec.RemediationRequestRef, have.Spec.WorkflowDefinition
+			if ref == nil || *ref != *want.RemediationRequestRef || definition == nil ||
+				definition.Name != want.WorkflowDefinition.Name || len(definition.Steps) != len(want.WorkflowDefinition.Steps) {
+				return errors.New("its request or definition is another one")
+			}
+			return nil
+		})
+}
+
+// isRefusal says whether a child cannot be created, however often one tries.
+func isRefusal(err error) bool {
+	if _, foreign := errors.AsType[*machinery.ForeignChildError](err); foreign {
+		return true
+	}
+	return apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.IsRequestEntityTooLargeError(err)
+}
+
+// remove deletes the very object that was decided on; its children go with it.
+func (r *Reconciler) remove(ctx context.Context, request *remediationv1.RemediationRequest) error {
+	preconditions := client.Preconditions{UID: &request.UID, ResourceVersion: &request.ResourceVersion}
+	err := r.Clients.Cached.Delete(ctx, request, preconditions, client.PropagationPolicy(metav1.DeletePropagationBackground))
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("deleting after its time to live: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,153 @@
+package remediationrequest
+
+import (
+	"context"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	aianalysisv1 "kubernaut.io/kubernaut/api/aianalysis/v1"
+	remediationv1 "kubernaut.io/kubernaut/api/remediation/v1"
+	remediationprocessingv1 "kubernaut.io/kubernaut/api/remediationprocessing/v1"
+	"kubernaut.io/kubernaut/api/shared"
+	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
+	"kubernaut.io/kubernaut/controllers/machinery"
+)
+
+// Snapshot is all that a decision rests on.
+type Snapshot struct {
+	request *remediationv1.RemediationRequest
+	// rivals are the other active requests for the same signal and target; only before processing.
+	rivals []rival
+	// The children of the current attempt, as far as the phase needs them.
+	processing child[remediationprocessingv1.RemediationProcessing]
+	analysis   child[aianalysisv1.AIAnalysis]
+	workflow   child[workflowexecutionv1.WorkflowExecution]
+	// unread says what could not be read; the rest of the snapshot is then not to be relied on.
+	unread error
+	// refusal says why the child of the phase cannot be created.
+	refusal error
+}
+
+// rival is another active request for the same signal and target.
+type rival struct {
+	name    string
+	uid     string
+	created metav1.Time
+	// started says that it is beyond the check for duplicates.
+	started bool
+}
+
+// child is an object with the name of a child: ours, or somebody's.
+type child[T any] struct {
+	// object is the child; nil when there is none.
+	object *T
+	// foreign says why an object of that name is not ours.
+	foreign string
+}
+
+// gather reads what the phase needs, and nothing else.
+func (r *Reconciler) gather(ctx context.Context, request *remediationv1.RemediationRequest) Snapshot {
+	s := Snapshot{request: request}
+	attempt := request.Status.RecoveryAttempts
+	switch request.Status.OverallPhase {
+	case "", remediationv1.PhasePending:
+		s.rivals, s.unread = r.rivals(ctx, request)
+	case remediationv1.PhaseProcessing:
+		s.processing, s.unread = r.readProcessing(ctx, request, attempt)
+	case remediationv1.PhaseAnalyzing:
+		s.analysis, s.unread = readChild(ctx, r.Clients, request, shared.AnalysisName(request.Name, attempt), &aianalysisv1.AIAnalysis{})
+		if s.unread == nil && s.analysis.object == nil {
+			s.processing, s.unread = r.readProcessing(ctx, request, attempt)
+		}
+	case remediationv1.PhaseExecuting:
+		s.workflow, s.unread = r.readWorkflow(ctx, request, attempt)
+		if s.unread == nil && s.workflow.object == nil {
+			s.analysis, s.unread = readChild(ctx, r.Clients, request, shared.AnalysisName(request.Name, attempt), &aianalysisv1.AIAnalysis{})
+		}
+	case remediationv1.PhaseRecovering:
+	case remediationv1.PhaseCompleted, remediationv1.PhaseFailed:
+		if runsOn(request) {
+			s.workflow, s.unread = r.readWorkflow(ctx, request, attempt)
+		}
+	}
+	return s
+}
+
+// runsOn says whether a workflow of the request had not ended when the request did.
+func runsOn(request *remediationv1.RemediationRequest) bool {
+	for _, ref := range request.Status.WorkflowExecutionRefs {
+		if ref.Outcome == remediationv1.OutcomeInProgress {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *Reconciler) readProcessing(ctx context.Context, request *remediationv1.RemediationRequest, attempt int32) (child[remediationprocessingv1.RemediationProcessing], error) {
+	return readChild(ctx, r.Clients, request, shared.ProcessingName(request.Name, attempt), &remediationprocessingv1.RemediationProcessing{})
+}
+
+func (r *Reconciler) readWorkflow(ctx context.Context, request *remediationv1.RemediationRequest, attempt int32) (child[workflowexecutionv1.WorkflowExecution], error) {
+	return readChild(ctx, r.Clients, request, shared.WorkflowName(request.Name, attempt), &workflowexecutionv1.WorkflowExecution{})
+}
+
+// readChild reads a child from the cache; one that the cache does not have live: it was not made yet, only just, or is gone.
+func readChild[T any, P interface {
+	*T
+	client.Object
+}](ctx context.Context, clients machinery.Clients, request *remediationv1.RemediationRequest, name string, object P) (child[T], error) {
+	key := client.ObjectKey{Namespace: request.Namespace, Name: name}
+	err := clients.Cached.Get(ctx, key, object)
+	if apierrors.IsNotFound(err) {
+		err = clients.Live.Get(ctx, key, object)
+	}
+	switch {
+	case apierrors.IsNotFound(err):
+		return child[T]{}, nil
+	case err != nil:
+		return child[T]{}, fmt.Errorf("reading %T %s: %w", object, name, err)
+	case !machinery.OwnedBy(object, request):
+		return child[T]{foreign: "its controller is " + controllerText(object)}, nil
+	default:
+		return child[T]{object: object}, nil
+	}
+}
+
+func controllerText(object metav1.Object) string {
+	owner := metav1.GetControllerOf(object)
+	if owner == nil {
+		return "nobody"
+	}
+	return fmt.Sprintf("%s %s with UID %s", owner.Kind, owner.Name, owner.UID)
+}
+
+// rivals reads live: two requests that are made at once must see each other.
+func (r *Reconciler) rivals(ctx context.Context, request *remediationv1.RemediationRequest) ([]rival, error) {
+	var list remediationv1.RemediationRequestList
+	if err := r.Clients.Live.List(ctx, &list, client.InNamespace(request.Namespace)); err != nil {
+		return nil, fmt.Errorf("looking for duplicates: %w", err)
+	}
+	var rivals []rival
+	for i := range list.Items {
+		other := &list.Items[i]
+		phase := other.Status.OverallPhase
+		if other.UID == request.UID || phase.Terminal() || !other.DeletionTimestamp.IsZero() || !sameProblem(request, other) {
+			continue
+		}
+		rivals = append(rivals, rival{
+			name: other.Name, uid: string(other.UID), created: other.CreationTimestamp,
+			started: phase != "" && phase != remediationv1.PhasePending,
+		})
+	}
+	return rivals, nil
+}
+
+// sameProblem compares fingerprint and target. Admission gives every request a fingerprint; without one the name of the signal
+// counts, so that nothing is repaired twice because admission was away.
+func sameProblem(a, b *remediationv1.RemediationRequest) bool {
+	x, y := a.Spec.SignalContext, b.Spec.SignalContext
+	return a.Spec.Target == b.Spec.Target && x.Fingerprint == y.Fingerprint && (x.Fingerprint != "" || x.Name == y.Name)
+}

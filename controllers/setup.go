@@ -1,0 +1,128 @@
+// Package controllers sets up every controller of Kubernaut with its own identity.
+package controllers
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+
+	"kubernaut.io/kubernaut/api/shared"
+	"kubernaut.io/kubernaut/controllers/aianalysis"
+	"kubernaut.io/kubernaut/controllers/aianalysis/playbook"
+	"kubernaut.io/kubernaut/controllers/facts"
+	"kubernaut.io/kubernaut/controllers/identity"
+	"kubernaut.io/kubernaut/controllers/kubernetesexecution"
+	"kubernaut.io/kubernaut/controllers/kubernetesexecution/effects"
+	"kubernaut.io/kubernaut/controllers/machinery"
+	playbookcontroller "kubernaut.io/kubernaut/controllers/playbook"
+	"kubernaut.io/kubernaut/controllers/remediationprocessing"
+	"kubernaut.io/kubernaut/controllers/remediationrequest"
+	"kubernaut.io/kubernaut/controllers/workflowexecution"
+	"kubernaut.io/kubernaut/policies/gate"
+)
+
+// Options are what the controllers need.
+type Options struct {
+	// Namespace is that of the operator's ServiceAccounts.
+	Namespace string
+	// Gate is the safety gate.
+	Gate *gate.Gate
+	// Concurrency is how many objects of a kind are reconciled at once.
+	Concurrency int
+	// Clock is the time; nil is the real one.
+	Clock clock.PassiveClock
+}
+
+// reconciler is what every controller has.
+type reconciler interface {
+	SetupWithManager(mgr ctrl.Manager, options controller.Options) error
+}
+
+// Setup gives every controller its identity and registers it with the manager, in the order in which a remediation meets them.
+func Setup(mgr ctrl.Manager, options Options) error {
+	if options.Clock == nil {
+		options.Clock = clock.RealClock{}
+	}
+	s := &setup{mgr: mgr, options: options}
+	if err := s.identities(); err != nil {
+		return err
+	}
+	known := &facts.Facts{Cache: mgr.GetCache(), Gate: options.Gate, Clock: options.Clock}
+	effect := effects.New(s.actionClients)
+	analysts := playbook.New(mgr.GetCache())
+	for _, c := range []struct {
+		account    string
+		controller func(machinery.Clients) reconciler
+	}{
+		{identity.RemediationRequest, func(clients machinery.Clients) reconciler {
+			return &remediationrequest.Reconciler{Clients: clients, Recorder: mgr.GetEventRecorder(identity.RemediationRequest), Clock: options.Clock}
+		}},
+		{identity.RemediationProcessing, func(clients machinery.Clients) reconciler {
+			return &remediationprocessing.Reconciler{Clients: clients, Classifier: options.Gate, Recorder: mgr.GetEventRecorder(identity.RemediationProcessing), Clock: options.Clock}
+		}},
+		{identity.AIAnalysis, func(clients machinery.Clients) reconciler {
+			return &aianalysis.Reconciler{Clients: clients, Provider: analysts, Recorder: mgr.GetEventRecorder(identity.AIAnalysis), Clock: options.Clock}
+		}},
+		{identity.WorkflowExecution, func(clients machinery.Clients) reconciler {
+			return &workflowexecution.Reconciler{
+				Clients: clients, Cache: mgr.GetCache(), Effects: effect, Gate: known, Surroundings: known,
+				Recorder: mgr.GetEventRecorder(identity.WorkflowExecution), Clock: options.Clock,
+			}
+		}},
+		{identity.KubernetesExecution, func(clients machinery.Clients) reconciler {
+			return &kubernetesexecution.Reconciler{Clients: clients, Effects: effect, Gate: known, Recorder: mgr.GetEventRecorder(identity.KubernetesExecution), Clock: options.Clock}
+		}},
+		{identity.Playbook, func(clients machinery.Clients) reconciler {
+			return &playbookcontroller.Reconciler{Clients: clients, Recorder: mgr.GetEventRecorder(identity.Playbook), Clock: options.Clock}
+		}},
+	} {
+		clients, err := s.clients(c.account)
+		if err != nil {
+			return err
+		}
+		if err := c.controller(clients).SetupWithManager(mgr, controller.Options{MaxConcurrentReconciles: options.Concurrency}); err != nil {
+			return fmt.Errorf("%s: %w", c.account, err)
+		}
+	}
+	return nil
+}
+
+// setup obtains identities.
+type setup struct {
+	mgr     ctrl.Manager
+	options Options
+	// controllers issues the tokens of the controllers, as the manager; actions those of the actions, as the
+	// kubernetesexecution-controller, which alone may.
+	controllers, actions *identity.Issuer
+}
+
+func (s *setup) identities() (err error) {
+	if s.controllers, err = identity.NewIssuer(s.mgr.GetConfig(), s.options.Namespace); err != nil {
+		return err
+	}
+	config, err := s.controllers.Config(identity.KubernetesExecution)
+	if err != nil {
+		return err
+	}
+	s.actions, err = identity.NewIssuer(config, s.options.Namespace)
+	return err
+}
+
+func (s *setup) clients(account string) (machinery.Clients, error) {
+	return s.controllers.Clients(account, s.mgr.GetScheme(), s.mgr.GetRESTMapper(), s.mgr.GetCache())
+}
+
+func (s *setup) actionClients(action shared.ActionType) (machinery.Clients, error) {
+	return s.actions.Clients(identity.Action(action), s.mgr.GetScheme(), s.mgr.GetRESTMapper(), s.mgr.GetCache())
+}
+
+// Collectors are the metrics of all controllers, to be registered once.
+func Collectors() []prometheus.Collector {
+	return slices.Concat(
+		remediationrequest.Collectors(), workflowexecution.Collectors(), kubernetesexecution.Collectors(),
+	)
+}
