@@ -52,6 +52,9 @@ func (w write) changes(deployment string) bool {
 	return w.Resource == deployments && w.Object == deployment && w.Subresource == "" && !w.DryRun && w.Code == 0
 }
 
+// concern is what writes are looked for: on Kubernaut's kinds in the namespace, and on the Deployment there.
+type concern struct{ namespace, deployment string }
+
 // auditSize is where the audit log ends now.
 func auditSize(path string) (int64, error) {
 	info, err := os.Stat(path)
@@ -61,8 +64,8 @@ func auditSize(path string) (int64, error) {
 	return info.Size(), nil
 }
 
-// readAudit reads the writes that the audit log has behind offset: on Kubernaut's kinds in the namespace, and on a Deployment.
-func readAudit(path string, offset int64, namespace, deployment string) ([]write, error) {
+// readAudit reads the writes that the audit log has behind offset.
+func readAudit(path string, offset int64, of concern) ([]write, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -74,14 +77,14 @@ func readAudit(path string, offset int64, namespace, deployment string) ([]write
 	if _, err := file.Seek(offset, io.SeekStart); err != nil {
 		return nil, err
 	}
-	writes, err := parseAudit(file, namespace, deployment)
+	writes, err := parseAudit(file, of)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return writes, nil
 }
 
-func parseAudit(r io.Reader, namespace, deployment string) ([]write, error) {
+func parseAudit(r io.Reader, of concern) ([]write, error) {
 	var writes []write
 	for lines := bufio.NewReader(r); ; {
 		line, err := lines.ReadBytes('\n')
@@ -95,15 +98,15 @@ func parseAudit(r io.Reader, namespace, deployment string) ([]write, error) {
 		if err := json.Unmarshal(line, &event); err != nil {
 			return nil, fmt.Errorf("not an audit event: %w", err)
 		}
-		if event.concerns(namespace, deployment) {
+		if of.covers(&event) {
 			writes = append(writes, event.write())
 		}
 	}
 }
 
-// concerns says whether the event is a finished request on one of our kinds in the namespace, or on the Deployment.
-func (e *auditEvent) concerns(namespace, deployment string) bool {
-	if e.Stage != "ResponseComplete" || e.ObjectRef == nil || e.ObjectRef.Namespace != namespace {
+// covers says whether the event is a finished request that was to write something of concern.
+func (c concern) covers(e *auditEvent) bool {
+	if e.Stage != "ResponseComplete" || e.ObjectRef == nil || e.ObjectRef.Namespace != c.namespace {
 		return false
 	}
 	switch e.Verb {
@@ -111,7 +114,7 @@ func (e *auditEvent) concerns(namespace, deployment string) bool {
 		return false
 	}
 	ours := strings.HasSuffix(e.ObjectRef.APIGroup, ".kubernaut.io")
-	return ours || e.ObjectRef.Resource == deployments && e.ObjectRef.Name == deployment
+	return ours || e.ObjectRef.Resource == deployments && e.ObjectRef.Name == c.deployment
 }
 
 func (e *auditEvent) write() write {

@@ -29,6 +29,8 @@ const (
 	elsewhereRef = `{"resource":"remediationrequests","namespace":"other","name":"r","apiGroup":"remediation.kubernaut.io"}`
 )
 
+var shopCart = concern{namespace: "shop", deployment: cart}
+
 func auditLog() string {
 	return auditLine(requestAccount, "update", "/r/status", statusRef, 200) +
 		auditLine(requestAccount, "update", "/r/status", statusRef, 409) +
@@ -49,7 +51,7 @@ func TestReadAudit(t *testing.T) {
 	if err := os.WriteFile(path, []byte(earlier+auditLog()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	got, err := readAudit(path, int64(len(earlier)), "shop", "cart")
+	got, err := readAudit(path, int64(len(earlier)), shopCart)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,19 +65,19 @@ func TestReadAudit(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	if _, err := readAudit(path, 1<<40, "shop", "cart"); err == nil {
+	if _, err := readAudit(path, 1<<40, shopCart); err == nil {
 		t.Error("want an error for a log that is shorter than before")
 	}
-	if _, err := readAudit(path+".no", 0, "shop", "cart"); err == nil {
+	if _, err := readAudit(path+".no", 0, shopCart); err == nil {
 		t.Error("want an error for a log that is not there")
 	}
-	if _, err := parseAudit(strings.NewReader("not json\n"), "shop", "cart"); err == nil {
+	if _, err := parseAudit(strings.NewReader("not json\n"), shopCart); err == nil {
 		t.Error("want an error for what is not an audit log")
 	}
 }
 
 func TestWhoDidWhat(t *testing.T) {
-	writes, err := parseAudit(strings.NewReader(auditLog()), "shop", "cart")
+	writes, err := parseAudit(strings.NewReader(auditLog()), shopCart)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,7 +27,9 @@ func TestJudge(t *testing.T) {
 			change: func(e *evidence) {
 				e.writes = append(e.writes,
 					with(rollback, func(w *write) { w.DryRun = true }), with(rollback, func(w *write) { w.Code = 409 }),
-					with(rollback, func(w *write) { w.Subresource, w.User = "status", "system:serviceaccount:kube-system:deployment-controller" }),
+					with(rollback, func(w *write) {
+						w.Subresource, w.User = "status", "system:serviceaccount:kube-system:deployment-controller"
+					}),
 					with(rollback, func(w *write) { w.User = "kubernetes-admin" }),
 				)
 			},

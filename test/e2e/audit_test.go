@@ -14,7 +14,7 @@ import (
 )
 
 // write is one successful write as the API server's audit log has it.
-type write struct{ user, verb, resource, subresource, namespace, name string }
+type write struct{ User, Verb, Resource, Subresource, Namespace, Name string }
 
 // writes are the successful writes that are no dry runs, in order.
 func writes(keep func(write) bool) []write {
@@ -34,9 +34,9 @@ func writes(keep func(write) bool) []write {
 			continue
 		}
 		w := write{
-			user: strings.TrimPrefix(event.User.Username, "system:serviceaccount:kubernaut-system:"), verb: event.Verb,
-			resource: event.ObjectRef.Resource, subresource: event.ObjectRef.Subresource,
-			namespace: event.ObjectRef.Namespace, name: event.ObjectRef.Name,
+			User: strings.TrimPrefix(event.User.Username, "system:serviceaccount:kubernaut-system:"), Verb: event.Verb,
+			Resource: event.ObjectRef.Resource, Subresource: event.ObjectRef.Subresource,
+			Namespace: event.ObjectRef.Namespace, Name: event.ObjectRef.Name,
 		}
 		if keep(w) {
 			out = append(out, w)
@@ -51,9 +51,9 @@ func writersOf(namespace, resource, subresource string, verbs ...string) []strin
 	GinkgoHelper()
 	var users []string
 	for _, w := range writes(func(w write) bool {
-		return w.namespace == namespace && w.resource == resource && w.subresource == subresource && slices.Contains(verbs, w.verb)
+		return w.Namespace == namespace && w.Resource == resource && w.Subresource == subresource && slices.Contains(verbs, w.Verb)
 	}) {
-		users = append(users, w.user)
+		users = append(users, w.User)
 	}
 	slices.Sort(users)
 	return slices.Compact(users)
@@ -63,6 +63,6 @@ func writersOf(namespace, resource, subresource string, verbs ...string) []strin
 func effectsOn(namespace, deployment string) []write {
 	GinkgoHelper()
 	return writes(func(w write) bool {
-		return w.namespace == namespace && w.resource == "deployments" && w.subresource == "" && w.name == deployment && strings.HasPrefix(w.user, "action-")
+		return w.Namespace == namespace && w.Resource == "deployments" && w.Subresource == "" && w.Name == deployment && strings.HasPrefix(w.User, "action-")
 	})
 }

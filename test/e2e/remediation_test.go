@@ -57,7 +57,7 @@ func expectRepaired(ctx context.Context, request *remediationv1.RemediationReque
 	Expect(execution.Status.Decision.Verdict).To(Equal(shared.VerdictAllow))
 	Expect(execution.Status.Decision.PolicySetRevision).To(HaveLen(64))
 	Expect(deployment.Annotations).To(HaveKeyWithValue(shared.AnnotationLastExecution, string(execution.UID)))
-	Expect(effectsOn(deployment.Namespace, deployment.Name)).To(ConsistOf(HaveField("user", "action-rollback-deployment")))
+	Expect(effectsOn(deployment.Namespace, deployment.Name)).To(ConsistOf(HaveField("User", "action-rollback-deployment")))
 }
 
 var _ = Describe("A remediation", func() {

@@ -34,7 +34,7 @@ var _ = Describe("A workflow that a person starts", func() {
 		Expect(*cart.Spec.Replicas).To(Equal(int32(3)))
 		Expect(cart.Spec.Template.Spec.Containers[0].Image).To(Equal("registry.example.com/shop/cart:1.4.3"))
 		Expect(*other.Spec.Replicas).To(Equal(int32(2)))
-		Expect(effectsOn(ns, "cart")).To(HaveExactElements(HaveField("user", "action-scale-deployment"), HaveField("user", "action-update-image")))
+		Expect(effectsOn(ns, "cart")).To(HaveExactElements(HaveField("User", "action-scale-deployment"), HaveField("User", "action-update-image")))
 		Expect(effectsOn(ns, "other")).To(HaveLen(1))
 	})
 
