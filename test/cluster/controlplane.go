@@ -75,7 +75,7 @@ func assetsDirectory() (string, error) {
 	}
 	assets := filepath.Join(root, "bin")
 	if _, err := os.Stat(filepath.Join(assets, "kube-apiserver")); err != nil {
-		return "", fmt.Errorf("there is no kube-apiserver in %s: run `make tools`, or set KUBEBUILDER_ASSETS: %w", assets, err)
+		return "", fmt.Errorf("there is no kube-apiserver in %s: run `make binaries`, or set KUBEBUILDER_ASSETS: %w", assets, err)
 	}
 	return assets, nil
 }

@@ -42,7 +42,7 @@ func writes(keep func(write) bool) []write {
 			out = append(out, w)
 		}
 	}
-	Expect(lines.Err()).NotTo(HaveOccurred())
+	Expect(lines.Err()).To(Succeed())
 	return out
 }
 

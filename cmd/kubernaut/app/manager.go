@@ -155,7 +155,7 @@ func Scheme() (*runtime.Scheme, error) {
 
 // RunManager runs the manager until the context ends.
 func RunManager(ctx context.Context, cfg *rest.Config, options ManagerOptions) error {
-	mgr, err := NewManager(ctx, cfg, options)
+	mgr, err := NewManager(cfg, options) //nolint:contextcheck // assembling waits for nothing that could be cancelled
 	if err != nil {
 		return err
 	}
@@ -164,7 +164,7 @@ func RunManager(ctx context.Context, cfg *rest.Config, options ManagerOptions) e
 
 // NewManager assembles the manager: the safety gate first, because nothing may run without it, then certificates and webhooks,
 // then the controllers, each with its own identity.
-func NewManager(_ context.Context, cfg *rest.Config, options ManagerOptions) (manager.Manager, error) {
+func NewManager(cfg *rest.Config, options ManagerOptions) (manager.Manager, error) {
 	if err := options.validate(); err != nil {
 		return nil, err
 	}
@@ -216,12 +216,12 @@ func setup(mgr manager.Manager, source *certs.Source, safety *gate.Gate, options
 		mgr.AddHealthzCheck("ping", healthz.Ping),
 		mgr.AddReadyzCheck("webhooks", mgr.GetWebhookServer().StartedChecker()),
 		mgr.AddReadyzCheck("certificates", source.Checker()),
-		registerMetrics(safety),
+		registerMetrics(),
 	)
 }
 
 // registerMetrics adds our metrics to those that the manager serves. A second manager in one process, as tests have it, shares them.
-func registerMetrics(*gate.Gate) error {
+func registerMetrics() error {
 	var problems []error
 	for _, collector := range append(append(gate.Collectors(), controllers.Collectors()...), webhooks.Collectors()...) {
 		if err := metrics.Registry.Register(collector); err != nil && !errors.As(err, new(prometheus.AlreadyRegisteredError)) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -30,38 +31,54 @@ const readyTimeout = time.Minute
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	directory := flag.String("cluster", ".cluster", "directory of the local cluster")
-	bin := flag.String("bin", "bin", "directory of the binaries")
-	flag.Parse()
-	if err := run(ctx, *directory, *bin); err != nil {
-		fmt.Fprintln(os.Stderr, "up:", err)
-		os.Exit(1)
+	err := run(ctx, os.Args[1:], os.Stdout) //nolint:forbidigo // this is a command: it owns process and terminal
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "up:", err) //nolint:forbidigo // this is a command: it owns process and terminal
+		os.Exit(1)                          //nolint:forbidigo // this is a command: it owns process and terminal
 	}
 }
 
-func run(ctx context.Context, directory, bin string) error {
+// installation is one local cluster and what is put on it.
+type installation struct {
+	directory, bin string
+	out            io.Writer
+}
+
+func run(ctx context.Context, arguments []string, out io.Writer) error {
 	began := time.Now()
-	config, err := clientcmd.BuildConfigFromFlags("", filepath.Join(directory, "kubeconfig"))
+	// A FlagSet of its own: controller-runtime registers a flag with the global one.
+	flags := flag.NewFlagSet("up", flag.ContinueOnError)
+	i := installation{out: out}
+	flags.StringVar(&i.directory, "cluster", ".cluster", "directory of the local cluster")
+	flags.StringVar(&i.bin, "bin", "bin", "directory of the binaries")
+	if err := flags.Parse(arguments); err != nil {
+		return err
+	}
+	if err := i.up(ctx); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(out, "kubernaut is up (%.1fs): bin/kubectl --kubeconfig %s/kubeconfig get kubernaut -A; log in %s/logs/manager.log\n",
+		time.Since(began).Seconds(), i.directory, i.directory)
+	return err
+}
+
+func (i installation) up(ctx context.Context) error {
+	config, err := clientcmd.BuildConfigFromFlags("", filepath.Join(i.directory, "kubeconfig"))
 	if err != nil {
 		return fmt.Errorf("the local cluster is not up: %w", err)
 	}
-	ports, err := assignPorts(directory, "webhook", "probe", "metrics")
+	ports, err := i.assignPorts(ctx, "webhook", "probe", "metrics")
 	if err != nil {
 		return err
 	}
 	if err := install(ctx, config, ports["webhook"]); err != nil {
 		return err
 	}
-	if err := startManager(ctx, directory, bin, ports); err != nil {
+	if err := i.startManager(ctx, ports); err != nil {
 		return err
 	}
-	if err := awaitReady(ctx, directory, ports["probe"]); err != nil {
-		return err
-	}
-	fmt.Printf("kubernaut is up (%.1fs): kubectl --kubeconfig %s/kubeconfig get kubernaut -A; log in %s/logs/manager.log\n",
-		time.Since(began).Seconds(), directory, directory)
-	return nil
+	return i.awaitReady(ctx, ports["probe"])
 }
 
 func install(ctx context.Context, config *rest.Config, webhookPort int) error {
@@ -74,11 +91,11 @@ func install(ctx context.Context, config *rest.Config, webhookPort int) error {
 
 // assignPorts gives each name a free port and remembers it in the cluster's directory, so that the webhook configurations stay
 // right when the manager is started again.
-func assignPorts(directory string, names ...string) (map[string]int, error) {
+func (i installation) assignPorts(ctx context.Context, names ...string) (map[string]int, error) {
 	ports := make(map[string]int, len(names))
 	for _, name := range names {
-		file := filepath.Join(directory, "manager-"+name+".port")
-		port, err := rememberedPort(file)
+		file := filepath.Join(i.directory, "manager-"+name+".port")
+		port, err := rememberedPort(ctx, file)
 		if err != nil {
 			return nil, err
 		}
@@ -87,47 +104,51 @@ func assignPorts(directory string, names ...string) (map[string]int, error) {
 	return ports, nil
 }
 
-func rememberedPort(file string) (int, error) {
-	text, err := os.ReadFile(file) //nolint:gosec // a file of the cluster's own directory
+func rememberedPort(ctx context.Context, file string) (int, error) {
+	text, err := os.ReadFile(file)
 	if err == nil {
 		return strconv.Atoi(strings.TrimSpace(string(text)))
 	}
 	if !errors.Is(err, os.ErrNotExist) {
 		return 0, err
 	}
-	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return 0, fmt.Errorf("finding a free port: %w", err)
 	}
-	port := listener.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // a TCP listener has a TCP address
-	if err := listener.Close(); err != nil {
+	_, chosen, err := net.SplitHostPort(listener.Addr().String())
+	if err := errors.Join(err, listener.Close()); err != nil {
+		return 0, err
+	}
+	port, err := strconv.Atoi(chosen)
+	if err != nil {
 		return 0, err
 	}
 	return port, os.WriteFile(file, []byte(strconv.Itoa(port)+"\n"), 0o600)
 }
 
-func startManager(ctx context.Context, directory, bin string, ports map[string]int) error {
-	launcher := filepath.Join(bin, "localcluster")
-	kubeconfig := filepath.Join(directory, "manager.kubeconfig")
-	token := exec.CommandContext(ctx, launcher, "token", "--dir", directory, "--namespace", identity.DefaultNamespace, //nolint:gosec // our own binary
+func (i installation) startManager(ctx context.Context, ports map[string]int) error {
+	launcher := filepath.Join(i.bin, "localcluster")
+	kubeconfig := filepath.Join(i.directory, "manager.kubeconfig")
+	token := exec.CommandContext(ctx, launcher, "token", "--dir", i.directory, "--namespace", identity.DefaultNamespace,
 		"--service-account", identity.Manager, "--duration", "24h", "--out", kubeconfig)
-	if err := command(token); err != nil {
+	if err := i.command(token); err != nil {
 		return err
 	}
-	binary, err := filepath.Abs(filepath.Join(bin, "kubernaut"))
+	binary, err := filepath.Abs(filepath.Join(i.bin, "kubernaut"))
 	if err != nil {
 		return err
 	}
 	address := func(name string) string { return "127.0.0.1:" + strconv.Itoa(ports[name]) }
-	start := exec.CommandContext(ctx, launcher, "start", "--dir", directory, "--name", "manager", "--", //nolint:gosec // our own binary
+	start := exec.CommandContext(ctx, launcher, "start", "--dir", i.directory, "--name", "manager", "--",
 		binary, "manager", "--kubeconfig", kubeconfig, "--leader-elect=false",
 		"--webhook-host", "127.0.0.1", "--webhook-port", strconv.Itoa(ports["webhook"]), "--webhook-dns-names", "localhost",
 		"--health-probe-bind-address", address("probe"), "--metrics-bind-address", address("metrics"))
-	return command(start)
+	return i.command(start)
 }
 
-func command(c *exec.Cmd) error {
-	c.Stdout, c.Stderr = os.Stdout, os.Stderr
+func (i installation) command(c *exec.Cmd) error {
+	c.Stdout, c.Stderr = i.out, i.out
 	if err := c.Run(); err != nil {
 		return fmt.Errorf("%s: %w", strings.Join(c.Args[:2], " "), err)
 	}
@@ -135,7 +156,7 @@ func command(c *exec.Cmd) error {
 }
 
 // awaitReady asks /readyz until the manager answers that it is ready.
-func awaitReady(ctx context.Context, directory string, port int) error {
+func (i installation) awaitReady(ctx context.Context, port int) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	url := fmt.Sprintf("http://127.0.0.1:%d/readyz", port)
@@ -148,14 +169,14 @@ func awaitReady(ctx context.Context, directory string, port int) error {
 		}
 		answer, err := http.DefaultClient.Do(request)
 		if err == nil {
-			_ = answer.Body.Close() //nolint:errcheck // nothing was read from it
+			_ = answer.Body.Close()
 			if answer.StatusCode == http.StatusOK {
 				return nil
 			}
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("the manager was not ready within %s; see %s", readyTimeout, filepath.Join(directory, "logs", "manager.log"))
+			return fmt.Errorf("the manager was not ready within %s; see %s", readyTimeout, filepath.Join(i.directory, "logs", "manager.log"))
 		case <-tick.C:
 		}
 	}
