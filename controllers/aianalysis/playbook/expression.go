@@ -18,7 +18,7 @@ import (
 
 const (
 	// costLimit bounds one evaluation, in CEL's own unit: about a comparison each.
-	costLimit = 1_000_000
+	costLimit = 100_000
 	// evaluationLimit bounds one evaluation in time, for what costs little by CEL's measure and much by the clock.
 	evaluationLimit = time.Second
 	// interruptEvery is after how many turns of a comprehension the time is looked at.
