@@ -5,9 +5,11 @@ import (
 
 	admissionv1 "k8s.io/api/admission/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	remediationv1 "kubernaut.io/kubernaut/api/remediation/v1"
+	"kubernaut.io/kubernaut/webhooks/rights"
 	"kubernaut.io/kubernaut/webhooks/rules"
 )
 
@@ -23,6 +25,7 @@ func remediationRequestHook() hook {
 // remediationRequests is admission for RemediationRequest.
 type remediationRequests struct {
 	callers
+	authorizer
 	scopes scopes
 }
 
@@ -60,7 +63,14 @@ func (w *remediationRequests) ValidateCreate(ctx context.Context, object *remedi
 	}
 	caller, _ := w.caller(&request)
 	warnings := rules.RemediationRequestWarnings(object, scope)
-	return warnings, remediationRequestHook().refuse(object, rules.ValidateRemediationRequest(object, caller, scope))
+	if errs := rules.ValidateRemediationRequest(object, caller, scope); len(errs) > 0 {
+		return warnings, remediationRequestHook().refuse(object, errs)
+	}
+	need, err := rights.Remediate(w.mapper, &object.Spec.Target, field.NewPath("spec", "target"))
+	if err != nil {
+		return warnings, apierrors.NewInternalError(err)
+	}
+	return warnings, w.review(ctx, remediationRequestHook(), object, caller, []rights.Need{need})
 }
 
 // ValidateUpdate checks a change.

@@ -1,9 +1,11 @@
 package webhooks
 
 import (
+	"context"
 	"fmt"
 	"reflect"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -12,6 +14,7 @@ import (
 
 	"kubernaut.io/kubernaut/api/shared"
 	"kubernaut.io/kubernaut/controllers/identity"
+	"kubernaut.io/kubernaut/webhooks/rights"
 	"kubernaut.io/kubernaut/webhooks/rules"
 )
 
@@ -27,11 +30,12 @@ func Setup(mgr ctrl.Manager, options Options) error {
 		return fmt.Errorf("webhooks: the operator's namespace is not set")
 	}
 	who := callers{orchestrator: identity.Username(options.Namespace, identity.RemediationRequest)}
-	requests := &remediationRequests{callers: who, scopes: scopes{mapper: mgr.GetRESTMapper()}}
+	asks := authorizer{client: mgr.GetClient(), mapper: mgr.GetRESTMapper()}
+	requests := &remediationRequests{callers: who, authorizer: asks, scopes: scopes{mapper: mgr.GetRESTMapper()}}
 	if err := register(mgr, remediationRequestHook(), requests); err != nil {
 		return err
 	}
-	workflows := &workflowExecutions{callers: who}
+	workflows := &workflowExecutions{callers: who, authorizer: asks}
 	return register(mgr, workflowExecutionHook(), workflows)
 }
 
@@ -61,6 +65,21 @@ type callers struct{ orchestrator string }
 // caller is who sends the request, and whether that is the orchestrator.
 func (c callers) caller(request *admission.Request) (shared.Requester, bool) {
 	return rules.Requester(request.UserInfo), request.UserInfo.Username == c.orchestrator
+}
+
+// authorizer asks the API server what someone may do, as the manager.
+type authorizer struct {
+	client client.Client
+	mapper meta.RESTMapper
+}
+
+// review refuses an object whose author lacks a permission.
+func (a authorizer) review(ctx context.Context, h hook, object client.Object, who shared.Requester, needs []rights.Need) error {
+	errs, err := rights.Review(ctx, a.client, who, needs)
+	if err != nil {
+		return apierrors.NewInternalError(err)
+	}
+	return h.refuse(object, errs)
 }
 
 // scopes asks the API server which kinds live in namespaces.

@@ -7,9 +7,11 @@ import (
 
 	admissionv1 "k8s.io/api/admission/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
+	"kubernaut.io/kubernaut/webhooks/rights"
 	"kubernaut.io/kubernaut/webhooks/rules"
 )
 
@@ -23,7 +25,10 @@ func workflowExecutionHook() hook {
 }
 
 // workflowExecutions is admission for WorkflowExecution.
-type workflowExecutions struct{ callers }
+type workflowExecutions struct {
+	callers
+	authorizer
+}
 
 // Default completes a new workflow, and gives an update back what admission once set.
 func (w *workflowExecutions) Default(ctx context.Context, object *workflowexecutionv1.WorkflowExecution) error {
@@ -50,7 +55,30 @@ func (w *workflowExecutions) ValidateCreate(ctx context.Context, object *workflo
 		return nil, err
 	}
 	caller, orchestrator := w.caller(&request)
-	return nil, workflowExecutionHook().refuse(object, rules.ValidateWorkflowExecution(object, caller, orchestrator))
+	if errs := rules.ValidateWorkflowExecution(object, caller, orchestrator); len(errs) > 0 {
+		return nil, workflowExecutionHook().refuse(object, errs)
+	}
+	return nil, w.reviewRights(ctx, object, orchestrator)
+}
+
+// reviewRights checks that whoever the workflow is run for could do it alone: for a workflow of the orchestrator that is the
+// requester of the request, who needs the verb remediate on every target.
+func (w *workflowExecutions) reviewRights(ctx context.Context, object *workflowexecutionv1.WorkflowExecution, orchestrator bool) error {
+	if object.Spec.WorkflowDefinition == nil {
+		return nil
+	}
+	path := field.NewPath("spec", "workflowDefinition")
+	var needs []rights.Need
+	var err error
+	if orchestrator && object.Spec.RemediationRequestRef != nil {
+		needs, err = rights.RemediateSteps(w.mapper, object.Spec.WorkflowDefinition, path)
+	} else {
+		needs, err = rights.Steps(object.Namespace, w.mapper, object.Spec.WorkflowDefinition, path)
+	}
+	if err != nil {
+		return apierrors.NewInternalError(err)
+	}
+	return w.review(ctx, workflowExecutionHook(), object, object.Spec.RequestedBy, needs)
 }
 
 // ValidateUpdate checks a change.

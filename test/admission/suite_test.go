@@ -61,6 +61,8 @@ var (
 	aliceConfig *rest.Config
 	alice       client.Client
 	certificate *certs.Source
+
+	controlPlane *envtest.Environment
 )
 
 func TestAdmission(t *testing.T) {
@@ -83,6 +85,7 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(plane.Stop)
 	adminConfig = plane.Config
+	controlPlane = plane.Environment
 	admin = clientOf(adminConfig)
 
 	// The kinds first, and an object of each: once the policies are there, not even an admin creates one of every kind.
@@ -166,6 +169,14 @@ func grantAlice(ctx context.Context) {
 	}
 	Expect(admin.Create(ctx, role)).To(Succeed())
 	bind(ctx, role.Name, rbacv1.Subject{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: "alice"})
+	onCall := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "test-on-call"}, Rules: []rbacv1.PolicyRule{
+		{APIGroups: []string{"apps"}, Resources: []string{"deployments"}, Verbs: []string{"get", "patch", "remediate"}},
+		{APIGroups: []string{""}, Resources: []string{"nodes"}, Verbs: []string{"remediate"}},
+		{APIGroups: []string{"example.com"}, Resources: []string{"*"}, Verbs: []string{"remediate"}},
+		{APIGroups: []string{"events.k8s.io"}, Resources: []string{"events"}, Verbs: []string{"create"}},
+	}}
+	Expect(admin.Create(ctx, onCall)).To(Succeed())
+	bind(ctx, onCall.Name, rbacv1.Subject{Kind: rbacv1.GroupKind, APIGroup: rbacv1.GroupName, Name: "on-call"})
 }
 
 func bind(ctx context.Context, role string, subjects ...rbacv1.Subject) {

@@ -1,0 +1,198 @@
+// Package rights asks the API server's own authorizer whether someone could do alone what they ask Kubernaut to do: what you may
+// not do yourself, you may not have done for you.
+package rights
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+	authorizationv1 "k8s.io/api/authorization/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"kubernaut.io/kubernaut/api/shared"
+	"kubernaut.io/kubernaut/controllers/kubernetesexecution/actions"
+)
+
+// VerbRemediate is the virtual verb by which an admin lets someone have an object repaired without letting them change it.
+const VerbRemediate = "remediate"
+
+// parallel is how many reviews are under way at once.
+const parallel = 8
+
+// Permission is one right on one object; without a name on all of the resource, without a namespace cluster-wide.
+type Permission struct {
+	Verb, Group, Resource, Subresource, Namespace, Name string
+}
+
+// String is the permission in words: patch deployments.apps cart in namespace shop.
+func (p Permission) String() string {
+	resource := p.Resource
+	if p.Group != "" {
+		resource += "." + p.Group
+	}
+	if p.Subresource != "" {
+		resource += "/" + p.Subresource
+	}
+	text := p.Verb + " " + resource
+	if p.Name != "" {
+		text += " " + p.Name
+	}
+	if p.Namespace != "" {
+		text += " in namespace " + p.Namespace
+	}
+	return text
+}
+
+// Need is a permission and the field that it is needed for.
+type Need struct {
+	Permission
+	Path *field.Path
+}
+
+// Remediate is what having a target repaired needs. A kind that the API server does not know is asked about by its usual
+// resource name: whoever may do everything may have it repaired.
+func Remediate(mapper meta.RESTMapper, target *shared.Target, path *field.Path) (Need, error) {
+	kind := target.GroupVersionKind()
+	resource, _ := meta.UnsafeGuessKindToResource(kind)
+	mapping, err := mapper.RESTMapping(kind.GroupKind(), kind.Version)
+	switch {
+	case err == nil:
+		resource = mapping.Resource
+	case !meta.IsNoMatchError(err):
+		return Need{}, fmt.Errorf("ask the API server for the resource of %s; try again: %w", kind.Kind, err)
+	}
+	return Need{Path: path, Permission: Permission{
+		Verb: VerbRemediate, Group: resource.Group, Resource: resource.Resource, Namespace: target.Namespace, Name: target.Name,
+	}}, nil
+}
+
+// RemediateSteps is what a workflow that is made for a request needs: the verb remediate on the target of every step and of every
+// rollback action.
+func RemediateSteps(mapper meta.RESTMapper, definition *shared.WorkflowDefinition, path *field.Path) ([]Need, error) {
+	var needs []Need
+	err := eachAction(definition, path, func(action *shared.Action, known actions.Action, at *field.Path) error {
+		target := known.Target(action)
+		if target == nil {
+			return nil
+		}
+		need, err := Remediate(mapper, target, at)
+		needs = append(needs, need)
+		return err
+	})
+	return needs, err
+}
+
+// Steps is what a workflow that a person starts needs: all that its steps and rollback actions write with, and get on their
+// targets. An action without a target writes in the workflow's own namespace.
+func Steps(namespace string, mapper meta.RESTMapper, definition *shared.WorkflowDefinition, path *field.Path) ([]Need, error) {
+	var needs []Need
+	err := eachAction(definition, path, func(action *shared.Action, known actions.Action, at *field.Path) error {
+		target := known.Target(action)
+		for _, permission := range known.WritesFor(action) {
+			for _, verb := range permission.Verbs {
+				needs = append(needs, Need{Path: at, Permission: written(verb, permission, target, namespace)})
+			}
+		}
+		if target == nil {
+			return nil
+		}
+		get, err := Remediate(mapper, target, at)
+		get.Verb = "get"
+		needs = append(needs, get)
+		return err
+	})
+	return needs, err
+}
+
+func written(verb string, permission actions.Permission, target *shared.Target, namespace string) Permission {
+	p := Permission{Verb: verb, Group: permission.Group, Resource: permission.Resource, Subresource: permission.Subresource, Namespace: namespace}
+	if target != nil {
+		p.Namespace = target.Namespace
+		if verb != "create" { // the authorizer is not told the name of what does not exist yet
+			p.Name = target.Name
+		}
+	}
+	return p
+}
+
+func eachAction(definition *shared.WorkflowDefinition, path *field.Path, visit func(*shared.Action, actions.Action, *field.Path) error) error {
+	for i := range definition.Steps {
+		step, at := &definition.Steps[i], path.Child("steps").Index(i)
+		for name, action := range map[string]*shared.Action{"action": &step.Action, "rollbackAction": step.RollbackAction} {
+			if action == nil {
+				continue
+			}
+			known, ok := actions.Get(action.Type)
+			if !ok {
+				continue // the schema refuses it
+			}
+			if err := visit(action, known, at.Child(name)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Review asks for each distinct permission once, several at a time, whether who has it, and returns an error for each that they
+// lack, in the order of the needs. Its error says that the API server gave no answer.
+func Review(ctx context.Context, c client.Client, who shared.Requester, needs []Need) (field.ErrorList, error) {
+	slices.SortStableFunc(needs, func(a, b Need) int { return cmp.Compare(a.Path.String(), b.Path.String()) })
+	distinct := map[Permission]int{}
+	var asked []Need
+	for _, need := range needs {
+		if _, known := distinct[need.Permission]; !known {
+			distinct[need.Permission] = len(asked)
+			asked = append(asked, need)
+		}
+	}
+	refused := make([]*field.Error, len(asked))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(parallel)
+	for i, need := range asked {
+		group.Go(func() error {
+			status, err := review(ctx, c, who, need.Permission)
+			if err == nil && !status.Allowed {
+				refused[i] = field.Forbidden(need.Path, refusal(who, need.Permission, status))
+			}
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, fmt.Errorf("ask the API server what %s may do: %w", who.Username, err)
+	}
+	return slices.DeleteFunc(field.ErrorList(refused), func(e *field.Error) bool { return e == nil }), nil
+}
+
+func refusal(who shared.Requester, permission Permission, status *authorizationv1.SubjectAccessReviewStatus) string {
+	text := fmt.Sprintf("%s may not %s, so may not have it done either: ask an admin for a role with the verb %s",
+		who.Username, permission, permission.Verb)
+	if status.EvaluationError != "" {
+		text += " (the authorizer says: " + status.EvaluationError + ")"
+	}
+	return text
+}
+
+func review(ctx context.Context, c client.Client, who shared.Requester, p Permission) (*authorizationv1.SubjectAccessReviewStatus, error) {
+	question := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+		User: who.Username, UID: who.UID, Groups: who.Groups,
+		ResourceAttributes: &authorizationv1.ResourceAttributes{
+			Verb: p.Verb, Group: p.Group, Resource: p.Resource, Subresource: p.Subresource, Namespace: p.Namespace, Name: p.Name,
+		},
+	}}
+	if len(who.Extra) > 0 {
+		question.Spec.Extra = make(map[string]authorizationv1.ExtraValue, len(who.Extra))
+		for key, values := range who.Extra {
+			question.Spec.Extra[key] = authorizationv1.ExtraValue(values)
+		}
+	}
+	if err := c.Create(ctx, question); err != nil {
+		return nil, err
+	}
+	return &question.Status, nil
+}
