@@ -44,6 +44,8 @@ func generate(root string) error {
 	files := map[string][]any{
 		"config/webhook/manifests.yaml":                 {mutating, validating},
 		"config/admissionpolicy/status-guard.yaml":      {statusguard.Policy(namespace), statusguard.Binding(statusguard.PolicyName)},
+		"config/admissionpolicy/creation-guard.yaml":    {statusguard.CreationPolicy(namespace), statusguard.Binding(statusguard.CreationPolicyName)},
+		"config/admissionpolicy/requester-guard.yaml":   {statusguard.RequesterPolicy(namespace), statusguard.Binding(statusguard.RequesterPolicyName)},
 		"config/admissionpolicy/unavailable-kinds.yaml": {statusguard.UnavailablePolicy(), statusguard.Binding(statusguard.UnavailablePolicyName)},
 		"config/rbac/kubernaut-manager.yaml":            managerRoles(),
 		"config/rbac/action-accounts.yaml":              actionRoles(),

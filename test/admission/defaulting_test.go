@@ -183,7 +183,7 @@ var _ = Describe("The requester", func() {
 		Expect(alice.Create(ctx, child())).To(MatchError(ContainSubstring("you are alice")))
 		unforged := child()
 		unforged.Spec.RequestedBy = shared.Requester{}
-		Expect(alice.Create(ctx, unforged)).To(MatchError(ContainSubstring("only the orchestrator creates workflows for a RemediationRequest")))
+		Expect(alice.Create(ctx, unforged)).To(MatchError(ContainSubstring("creates a workflow that serves a RemediationRequest; you are alice")))
 
 		grantControllers(ctx)
 		config, err := cluster.TokenConfig(adminConfig, operatorNamespace, identity.RemediationRequest)

@@ -193,6 +193,6 @@ func deleteWebhooks(ctx context.Context) {
 	}
 	Eventually(func() error {
 		return alice.Create(ctx, request("deleted-", func(r *remediationv1.RemediationRequest) { r.Spec.RequestedBy = somebody }), client.DryRunAll)
-	}).WithTimeout(readyTimeout).WithPolling(pollInterval).Should(Succeed())
+	}).WithTimeout(readyTimeout).WithPolling(pollInterval).Should(MatchError(ContainSubstring("spec.requestedBy must be who sends the request")))
 	Expect(certificate.Checker()(nil)).To(MatchError(ContainSubstring("does not exist")))
 }

@@ -23,6 +23,10 @@ type Row struct {
 	Writer string
 	// Closing is the sentence that ends a refusal: what to do instead.
 	Closing string
+	// Creator is the ServiceAccount, in the operator's namespace, that alone creates objects of the kind; empty where RBAC decides.
+	Creator string
+	// Instead is the sentence that ends the refusal of another creator.
+	Instead string
 }
 
 // Rows is the table, in the order of the flow.
@@ -37,11 +41,15 @@ func Rows() []Row {
 			Group: remediationprocessingv1.GroupVersion.Group, Version: remediationprocessingv1.GroupVersion.Version,
 			Kind: "RemediationProcessing", Resource: "remediationprocessings", Writer: identity.RemediationProcessing,
 			Closing: "The facts of an examination come from its own controller; the orchestrator reads them.",
+			Creator: identity.RemediationRequest,
+			Instead: "Create a RemediationRequest: the orchestrator has its target examined.",
 		},
 		{
 			Group: aianalysisv1.GroupVersion.Group, Version: aianalysisv1.GroupVersion.Version,
 			Kind: "AIAnalysis", Resource: "aianalyses", Writer: identity.AIAnalysis,
 			Closing: "A recommendation comes from the analysis alone; the orchestrator reads it.",
+			Creator: identity.RemediationRequest,
+			Instead: "Create a RemediationRequest: the orchestrator has its target analysed.",
 		},
 		{
 			Group: workflowexecutionv1.GroupVersion.Group, Version: workflowexecutionv1.GroupVersion.Version,
@@ -52,6 +60,8 @@ func Rows() []Row {
 			Group: kubernetesexecutionv1.GroupVersion.Group, Version: kubernetesexecutionv1.GroupVersion.Version,
 			Kind: "KubernetesExecution", Resource: "kubernetesexecutions", Writer: identity.KubernetesExecution,
 			Closing: "What was done to a target is recorded by who did it; the workflow reads it.",
+			Creator: identity.WorkflowExecution,
+			Instead: "Create a WorkflowExecution: its steps pass the safety gate and are carried out by executions.",
 		},
 		{
 			Group: safetyv1alpha1.GroupVersion.Group, Version: safetyv1alpha1.GroupVersion.Version,
