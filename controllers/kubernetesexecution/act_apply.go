@@ -13,11 +13,15 @@ func (r *Reconciler) apply(ctx context.Context, s Snapshot) (*Made, *Verificatio
 	execution := s.Execution
 	ctx, cancel := context.WithTimeout(ctx, deadline(execution).Sub(r.Clock.Now()))
 	defer cancel()
-	request := effects.ApplyRequest{Action: execution.Spec.Action, Execution: execution}
+	first := recordedNow(s)
+	t, err := r.taskOf(ctx, execution)
+	if err != nil {
+		return &Made{Err: err, First: first, Effect: effects.Effect{Changed: new(false)}}, nil
+	}
+	request := effects.ApplyRequest{Action: t.action, Execution: execution}
 	if execution.Status.Inverse != nil {
 		request.Changes = execution.Status.Inverse.Fields
 	}
-	first := recordedNow(s)
 	if first {
 		request.Live = s.Validation.Preparation.Live
 	}
@@ -26,7 +30,7 @@ func (r *Reconciler) apply(ctx context.Context, s Snapshot) (*Made, *Verificatio
 	if err != nil {
 		return made, nil
 	}
-	return made, verify(execution, effect)
+	return made, r.verify(ctx, t, effect)
 }
 
 // recordedNow says that the intent was recorded in this reconcile: only then is there a validation.

@@ -128,7 +128,7 @@ func (d *decider) validating() Next {
 	case found.Err != nil:
 		d.validated(found)
 		return d.untouched(d.ended(condition, found.Err))
-	case found.Decision == nil || found.Preparation == nil || found.Decision.Verdict != shared.VerdictAllow:
+	case found.Decision == nil || found.Preparation == nil || !lets(d.Execution, found.Decision.Verdict):
 		d.validated(found)
 		return d.untouched(d.refused(found))
 	}
@@ -142,7 +142,21 @@ func (d *decider) untouched(next Next) Next {
 	return next
 }
 
-// refused is the end by the gate. Whatever is not Allow is a no.
+// lets says whether a verdict lets the execution go on. Restoring captured state waits for nobody: only a deny stops it.
+func lets(execution *kubernetesexecutionv1.KubernetesExecution, verdict shared.Verdict) bool {
+	switch verdict {
+	case shared.VerdictAllow:
+		return true
+	case shared.VerdictHold, shared.VerdictRequireApproval:
+		return undoes(execution)
+	case shared.VerdictDeny:
+		return false
+	default:
+		return false
+	}
+}
+
+// refused is the end by the gate.
 func (d *decider) refused(found *Validation) Next {
 	const condition = kubernetesexecutionv1.ConditionValidated
 	reason := ReasonPolicyDenied
@@ -158,8 +172,8 @@ func (d *decider) refused(found *Validation) Next {
 		reason, said = ReasonApprovalNotCovered, "requires an approval that it does not have"
 	case shared.VerdictDeny, shared.VerdictAllow:
 	}
-	message := fmt.Sprintf("the safety gate was asked about step %d (%s) just before it would run, and %s",
-		d.Execution.Spec.StepIndex, d.Execution.Spec.StepName, said)
+	message := fmt.Sprintf("the safety gate was asked about step %d (%s) just before it would %s, and %s",
+		d.Execution.Spec.StepIndex, d.Execution.Spec.StepName, d.verb(), said)
 	if decider := decision.DeciderText(); decider != "" {
 		message += ": " + decider
 	}

@@ -68,6 +68,12 @@ func (s situation) deleted() situation {
 	return s
 }
 
+// undoing makes the execution one that restores what another captured.
+func (s situation) undoing() situation {
+	s.Execution.Spec.Action, s.Execution.Spec.RestoreFrom, s.Execution.Spec.Purpose = nil, "w-s0-a1", kubernetesexecutionv1.PurposeRollBack
+	return s
+}
+
 func (s situation) recorded() situation {
 	s.Execution.Status.Changed = new(true)
 	return s
@@ -230,6 +236,25 @@ func TestDecide(t *testing.T) {
 		"executing, recorded, cancelled: comes too late": {
 			s: in(executing).recorded().cancelled().seen(false, nil), now: soon,
 			want: outcome{Phase: executing, Then: thenRest, Changed: "yes", Reason: ReasonExecuting},
+		},
+
+		"undoing, allowed": {
+			s: in("").undoing().validated(shared.VerdictAllow), now: soon, want: outcome{Phase: executing, Then: thenApply, Reason: ReasonExecuting},
+		},
+		"undoing is not held": {
+			s: in("").undoing().validated(shared.VerdictHold), now: soon, want: outcome{Phase: executing, Then: thenApply, Reason: ReasonExecuting},
+		},
+		"undoing needs no approval": {
+			s: in("").undoing().validated(shared.VerdictRequireApproval), now: soon, want: outcome{Phase: executing, Then: thenApply, Reason: ReasonExecuting},
+		},
+		"undoing, denied":     {s: in("").undoing().validated(shared.VerdictDeny), now: soon, want: end(shared.ErrorPolicyDenied, "no", ReasonPolicyDenied)},
+		"undoing, no verdict": {s: in("").undoing().validated(""), now: soon, want: end(shared.ErrorPolicyDenied, "no", ReasonPolicyDenied)},
+		"undoing, made and compared with what was captured": {
+			s: in(executing).undoing().made(nil, true, new(true)).seen(true, nil), now: soon,
+			want: outcome{Phase: completed, Then: thenRest, Changed: "yes", Reason: ReasonCompleted},
+		},
+		"undoing, changed again by someone else": {
+			s: in(executing).undoing().made(nil, true, new(true)).seen(false, errConflict), now: soon, want: end(shared.ErrorResourceConflict, "yes", "ResourceConflict"),
 		},
 
 		"completed stays":                 {s: in(completed), now: late, want: outcome{Phase: completed, Then: thenRest}},

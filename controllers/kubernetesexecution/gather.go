@@ -82,6 +82,9 @@ func (r *Reconciler) validate(ctx context.Context, execution *kubernetesexecutio
 	if err := belongs(execution, workflow); err != nil {
 		return &Validation{Err: machinery.Typed(shared.ErrorValidation, err)}
 	}
+	if undoes(execution) {
+		return r.validateRestore(ctx, execution, workflow)
+	}
 	preparation, err := r.Effects.Prepare(ctx, effects.Request{
 		Action: execution.Spec.Action, DryRun: true, Expected: execution.Spec.ExpectedTarget,
 	})
@@ -93,10 +96,15 @@ func (r *Reconciler) validate(ctx context.Context, execution *kubernetesexecutio
 			preparation.Target)
 		return &Validation{Preparation: preparation, Err: machinery.Typed(shared.ErrorValidation, err)}
 	}
-	decision, err := r.Gate.Judge(ctx, JudgeRequest{
+	return r.judge(ctx, preparation, JudgeRequest{
 		Stage: safetyv1alpha1.StageStep, Workflow: workflow, StepIndex: execution.Spec.StepIndex, Attempt: execution.Spec.Attempt,
 		Expected: execution.Spec.ExpectedTarget, Preparation: preparation,
 	})
+}
+
+// judge has the gate speak.
+func (r *Reconciler) judge(ctx context.Context, preparation *effects.Preparation, question JudgeRequest) *Validation {
+	decision, err := r.Gate.Judge(ctx, question)
 	if err != nil {
 		return &Validation{Preparation: preparation, Err: fmt.Errorf("the safety gate gave no verdict: %w", err)}
 	}
@@ -120,49 +128,78 @@ func (r *Reconciler) workflowOf(ctx context.Context, execution *kubernetesexecut
 // belongs checks that the execution is the child of its workflow, and does what the workflow's step says.
 func belongs(execution *kubernetesexecutionv1.KubernetesExecution, workflow *workflowexecutionv1.WorkflowExecution) error {
 	spec := &execution.Spec
-	owner := metav1.GetControllerOf(execution)
+	controller := metav1.GetControllerOf(execution)
 	switch {
-	case owner == nil:
+	case controller == nil:
 		return fmt.Errorf("it has no controller owner: only a WorkflowExecution may create a KubernetesExecution")
-	case owner.Kind != "WorkflowExecution" || owner.Name != spec.WorkflowExecutionRef.Name || owner.UID != spec.WorkflowExecutionRef.UID:
+	case controller.Kind != "WorkflowExecution" || controller.Name != spec.WorkflowExecutionRef.Name || controller.UID != spec.WorkflowExecutionRef.UID:
 		return fmt.Errorf("its controller owner is %s %s with UID %s, not the WorkflowExecution %s with UID %s of spec.workflowExecutionRef",
-			owner.Kind, owner.Name, owner.UID, spec.WorkflowExecutionRef.Name, spec.WorkflowExecutionRef.UID)
+			controller.Kind, controller.Name, controller.UID, spec.WorkflowExecutionRef.Name, spec.WorkflowExecutionRef.UID)
 	case workflow.UID != spec.WorkflowExecutionRef.UID:
 		return fmt.Errorf("WorkflowExecution %s was deleted and made again: spec.workflowExecutionRef says UID %s, found %s",
 			workflow.Name, spec.WorkflowExecutionRef.UID, workflow.UID)
-	case spec.Purpose == kubernetesexecutionv1.PurposeRollBack:
-		return fmt.Errorf("spec.purpose is RollBack: this version of Kubernaut captures what undoing needs, but does not undo yet")
 	case workflow.Status.Plan != nil && workflow.Status.Plan.Digest != spec.PlanDigest:
 		return fmt.Errorf("spec.planDigest %s is not that of the workflow's plan, %s", spec.PlanDigest, workflow.Status.Plan.Digest)
 	}
-	return isStep(spec, workflow.Spec.WorkflowDefinition)
+	return isStep(spec, workflow)
 }
 
-// isStep checks that what is to be done is what the workflow's step says: that is what the gate judges.
-func isStep(spec *kubernetesexecutionv1.KubernetesExecutionSpec, definition *shared.WorkflowDefinition) error {
+// isStep checks that what is to be done is what the workflow's step says: that is what the gate judges. Only a workflow that is
+// rolling back has its steps undone.
+func isStep(spec *kubernetesexecutionv1.KubernetesExecutionSpec, workflow *workflowexecutionv1.WorkflowExecution) error {
+	definition := workflow.Spec.WorkflowDefinition
 	if definition == nil || int(spec.StepIndex) >= len(definition.Steps) {
 		return fmt.Errorf("its workflow has no step %d", spec.StepIndex)
 	}
 	step := &definition.Steps[spec.StepIndex]
-	if step.Name != spec.StepName || spec.Action == nil || !equality.Semantic.DeepEqual(*spec.Action, step.Action) {
-		return fmt.Errorf("spec.stepName and spec.action are not those of step %d (%s) of its workflow", spec.StepIndex, step.Name)
+	if spec.Purpose == kubernetesexecutionv1.PurposeExecute {
+		if step.Name != spec.StepName || spec.Action == nil || !equality.Semantic.DeepEqual(*spec.Action, step.Action) {
+			return fmt.Errorf("spec.stepName and spec.action are not those of step %d (%s) of its workflow", spec.StepIndex, step.Name)
+		}
+		return nil
+	}
+	switch {
+	case step.Name != spec.StepName:
+		return fmt.Errorf("spec.stepName is not that of step %d (%s) of its workflow", spec.StepIndex, step.Name)
+	case spec.RestoreFrom == "":
+		return fmt.Errorf("spec.purpose is RollBack without spec.restoreFrom: this version undoes by restoring what was captured, not by an action")
+	case step.Rollback != "" && step.Rollback != shared.RollbackCaptured:
+		return fmt.Errorf("step %s of its workflow has rollback %s: what it captured is not restored", step.Name, step.Rollback)
+	case workflow.Status.Phase != workflowexecutionv1.PhaseRollingBack:
+		return fmt.Errorf("WorkflowExecution %s is not rolling back: its phase is %q", workflow.Name, workflow.Status.Phase)
 	}
 	return nil
 }
 
+// owner is the UID of the controller of an object; empty without one.
+func owner(object metav1.Object) string {
+	if ref := metav1.GetControllerOf(object); ref != nil {
+		return string(ref.UID)
+	}
+	return ""
+}
+
 // look finds out whether the effect is there, without making it.
 func (r *Reconciler) look(ctx context.Context, execution *kubernetesexecutionv1.KubernetesExecution) (*Made, *Verification) {
-	effect, found, err := r.Effects.Find(ctx, execution.Spec.Action, execution)
+	t, err := r.taskOf(ctx, execution)
+	if err != nil {
+		return &Made{Err: err}, nil
+	}
+	effect, found, err := r.Effects.Find(ctx, t.action, execution)
 	made := &Made{Effect: effect, Err: err, Absent: err == nil && !found}
 	if !found {
 		return made, nil
 	}
-	return made, verify(execution, effect)
+	return made, r.verify(ctx, t, effect)
 }
 
 // verification looks at the target after the effect.
 func (r *Reconciler) verification(ctx context.Context, execution *kubernetesexecutionv1.KubernetesExecution) *Verification {
-	live, err := r.Effects.Read(ctx, execution.Spec.Action)
+	t, err := r.taskOf(ctx, execution)
+	if err != nil {
+		return &Verification{Err: err}
+	}
+	live, err := r.Effects.Read(ctx, t.action)
 	if err != nil {
 		return &Verification{Err: err}
 	}
@@ -170,13 +207,16 @@ func (r *Reconciler) verification(ctx context.Context, execution *kubernetesexec
 		return &Verification{Err: machinery.Typed(shared.ErrorResourceConflict, fmt.Errorf(
 			"%s was deleted and made again after the effect: UID %s was changed, found %s", inverse.Target, inverse.UID, live.GetUID()))}
 	}
-	return verify(execution, effects.Effect{Object: live})
+	return r.verify(ctx, t, effects.Effect{Object: live})
 }
 
-func verify(execution *kubernetesexecutionv1.KubernetesExecution, effect effects.Effect) *Verification {
-	action, known := actions.Get(execution.Spec.Action.Type)
+func (r *Reconciler) verify(ctx context.Context, t task, effect effects.Effect) *Verification {
+	if t.origin != nil {
+		return r.verifyRestored(ctx, t)
+	}
+	action, known := actions.Get(t.action.Type)
 	if !known {
-		return &Verification{Err: machinery.Typed(shared.ErrorValidation, fmt.Errorf("there is no action of type %q", execution.Spec.Action.Type))}
+		return &Verification{Err: machinery.Typed(shared.ErrorValidation, fmt.Errorf("there is no action of type %q", t.action.Type))}
 	}
 	return &Verification{Verification: action.Verify(effect.Object)}
 }

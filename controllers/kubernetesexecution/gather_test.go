@@ -23,6 +23,10 @@ func TestBelongs(t *testing.T) {
 		execution *kubernetesexecutionv1.KubernetesExecution
 		workflow  *workflowexecutionv1.WorkflowExecution
 	}
+	undoing := func(p pair) {
+		p.execution.Spec.Purpose, p.execution.Spec.Action, p.execution.Spec.RestoreFrom = kubernetesexecutionv1.PurposeRollBack, nil, "w-s0-a1"
+		p.workflow.Status.Phase = workflowexecutionv1.PhaseRollingBack
+	}
 	tests := map[string]struct {
 		change func(pair)
 		want   string
@@ -41,9 +45,16 @@ func TestBelongs(t *testing.T) {
 		"another step name": {change: func(p pair) { p.execution.Spec.StepName = "other" }, want: "are not those of step"},
 		"no action":         {change: func(p pair) { p.execution.Spec.Action = nil }, want: "are not those of step"},
 		"no such step":      {change: func(p pair) { p.execution.Spec.StepIndex = 1 }, want: "has no step 1"},
-		"undoing": {
-			change: func(p pair) { p.execution.Spec.Purpose = kubernetesexecutionv1.PurposeRollBack }, want: "does not undo yet",
+		"undoing a step of a workflow that rolls back": {change: undoing},
+		"undoing a step of a workflow that runs": {
+			change: func(p pair) { undoing(p); p.workflow.Status.Phase = workflowexecutionv1.PhaseExecuting }, want: "is not rolling back",
 		},
+		"undoing a step that is not to be undone": {
+			change: func(p pair) { undoing(p); p.workflow.Spec.WorkflowDefinition.Steps[0].Rollback = shared.RollbackNone }, want: "has rollback None",
+		},
+		"undoing another step":   {change: func(p pair) { undoing(p); p.execution.Spec.StepName = "other" }, want: "is not that of step"},
+		"undoing by an action":   {change: func(p pair) { p.execution.Spec.Purpose = kubernetesexecutionv1.PurposeRollBack }, want: "without spec.restoreFrom"},
+		"undoing a missing step": {change: func(p pair) { undoing(p); p.execution.Spec.StepIndex = 3 }, want: "has no step 3"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -67,6 +78,67 @@ func TestBelongs(t *testing.T) {
 			}
 			test.change(p)
 			err := belongs(p.execution, p.workflow)
+			switch {
+			case test.want == "" && err != nil:
+				t.Errorf("want no error, got %v", err)
+			case test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)):
+				t.Errorf("want an error with %q, got %v", test.want, err)
+			}
+		})
+	}
+}
+
+func TestRestorable(t *testing.T) {
+	type pair struct {
+		execution, origin *kubernetesexecutionv1.KubernetesExecution
+	}
+	tests := map[string]struct {
+		change func(pair)
+		want   string
+	}{
+		"the attempt that it undoes":            {change: func(pair) {}},
+		"an effect of which nothing is known":   {change: func(p pair) { p.origin.Status.Changed = nil }},
+		"an attempt that still runs":            {change: func(p pair) { p.origin.Status = kubernetesexecutionv1.KubernetesExecutionStatus{Phase: executing} }},
+		"one of another workflow":               {change: func(p pair) { p.origin.OwnerReferences[0].UID = "other" }, want: "same WorkflowExecution"},
+		"one that says another workflow":        {change: func(p pair) { p.origin.Spec.WorkflowExecutionRef.UID = "other" }, want: "same WorkflowExecution"},
+		"one that nobody owns":                  {change: func(p pair) { p.origin.OwnerReferences, p.execution.OwnerReferences = nil, nil }, want: "same WorkflowExecution"},
+		"one that itself undoes":                {change: func(p pair) { p.origin.Spec.Purpose = kubernetesexecutionv1.PurposeRollBack }, want: "does not execute"},
+		"another step":                          {change: func(p pair) { p.origin.Spec.StepIndex = 1 }, want: "another step"},
+		"another attempt":                       {change: func(p pair) { p.origin.Spec.Attempt = 2 }, want: "another step, attempt"},
+		"another plan":                          {change: func(p pair) { p.origin.Spec.PlanDigest = "other" }, want: "plan"},
+		"one that captured nothing":             {change: func(p pair) { p.origin.Status.Inverse = nil }, want: "captured nothing"},
+		"one that was already as wanted":        {change: func(p pair) { p.origin.Status.Inverse.Fields = nil }, want: "captured nothing"},
+		"one that is known to have no effect":   {change: func(p pair) { p.origin.Status.Changed = new(false) }, want: "nothing to undo"},
+		"one on another object":                 {change: func(p pair) { p.execution.Spec.ExpectedTarget.UID = "other" }, want: "not the object"},
+		"one on an object that nobody expected": {change: func(p pair) { p.execution.Spec.ExpectedTarget = nil }, want: "not the object"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			owners := func() []metav1.OwnerReference {
+				return []metav1.OwnerReference{{Kind: "WorkflowExecution", Name: "w", UID: "workflow-1", Controller: new(true)}}
+			}
+			workflow := shared.ObjectReference{Name: "w", UID: "workflow-1"}
+			p := pair{
+				execution: &kubernetesexecutionv1.KubernetesExecution{
+					ObjectMeta: metav1.ObjectMeta{OwnerReferences: owners()},
+					Spec: kubernetesexecutionv1.KubernetesExecutionSpec{
+						WorkflowExecutionRef: workflow, Attempt: 1, Purpose: kubernetesexecutionv1.PurposeRollBack, RestoreFrom: "w-s0-a1",
+						ExpectedTarget: &kubernetesexecutionv1.ExpectedTarget{UID: "target-1"},
+					},
+				},
+				origin: &kubernetesexecutionv1.KubernetesExecution{
+					ObjectMeta: metav1.ObjectMeta{Name: "w-s0-a1", OwnerReferences: owners()},
+					Spec: kubernetesexecutionv1.KubernetesExecutionSpec{
+						WorkflowExecutionRef: workflow, Attempt: 1, Purpose: kubernetesexecutionv1.PurposeExecute, Action: new(scaleTo(3)),
+					},
+					Status: kubernetesexecutionv1.KubernetesExecutionStatus{
+						Phase: completed, Changed: new(true),
+						Inverse: &kubernetesexecutionv1.Inverse{Target: theTarget, UID: "target-1", Fields: []shared.FieldChange{{Path: "/spec/replicas"}}},
+					},
+				},
+			}
+			test.change(p)
+			err := restorable(p.execution, p.origin)
 			switch {
 			case test.want == "" && err != nil:
 				t.Errorf("want no error, got %v", err)

@@ -133,7 +133,7 @@ func (r *recorder) intends(found *Validation) {
 	r.status.Phase = kubernetesexecutionv1.PhaseExecuting
 	r.status.StartedAt = &r.now
 	r.status.Inverse = found.Preparation.Inverse
-	r.conditions.True(kubernetesexecutionv1.ConditionValidated, ReasonValidated, "the target is as expected and the safety gate allows the step")
+	r.conditions.True(kubernetesexecutionv1.ConditionValidated, ReasonValidated, "the target is as expected and the safety gate lets the step "+r.verb())
 	r.conditions.Progressing(ReasonExecuting, "the intent is recorded; the effect is being made")
 }
 
@@ -171,8 +171,20 @@ func (r *recorder) completed() {
 	case r.status.Changed != nil && !*r.status.Changed:
 		message = fmt.Sprintf("%s wrote nothing: %s was already as wanted", r.action(), r.targetText())
 	}
-	r.conditions.True(kubernetesexecutionv1.ConditionVerified, ReasonObserved, "the effect was taken up by the cluster")
+	verified := "the effect was taken up by the cluster"
+	if undoes(r.execution) {
+		verified = "every captured field is as it was captured"
+	}
+	r.conditions.True(kubernetesexecutionv1.ConditionVerified, ReasonObserved, verified)
 	r.conditions.Succeeded(ReasonCompleted, message)
+}
+
+// verb says what happens to the step.
+func (r *recorder) verb() string {
+	if undoes(r.execution) {
+		return "be undone"
+	}
+	return "run"
 }
 
 // failed records the end without what was wanted. The condition is the one that should have become True.
@@ -198,6 +210,9 @@ func (r *recorder) retries(condition string, err error) {
 }
 
 func (r *recorder) action() shared.ActionType {
+	if undoes(r.execution) {
+		return "restoring what was captured"
+	}
 	if r.execution.Spec.Action == nil {
 		return "the action"
 	}

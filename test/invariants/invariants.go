@@ -95,7 +95,7 @@ func kindRules(object client.Object, name string) (broken []error) {
 		if s.Phase == kubernetesexecutionv1.PhaseCompleted && s.Changed != nil && *s.Changed && (s.StartedAt == nil || s.Decision == nil) {
 			broken = append(broken, fmt.Errorf("%s: invariant 20: an effect without recorded intent or verdict", name))
 		}
-		if s.Decision != nil && s.Decision.Verdict != shared.VerdictAllow && s.StartedAt != nil {
+		if s.Decision != nil && s.StartedAt != nil && !startsOn(o.Spec.Purpose, s.Decision.Verdict) {
 			broken = append(broken, fmt.Errorf("%s: invariant 21: started against the verdict %s", name, s.Decision.Verdict))
 		}
 	case *remediationv1.RemediationRequest:
@@ -119,4 +119,10 @@ func workflowRules(o *workflowexecutionv1.WorkflowExecution, name string) (broke
 		broken = append(broken, fmt.Errorf("%s: invariant 12: a step was started without the verdict Allow", name))
 	}
 	return broken
+}
+
+// startsOn says whether an execution may start on a verdict: undoing waits for nobody, only a deny stops it.
+func startsOn(purpose kubernetesexecutionv1.Purpose, verdict shared.Verdict) bool {
+	waits := verdict == shared.VerdictHold || verdict == shared.VerdictRequireApproval
+	return verdict == shared.VerdictAllow || purpose == kubernetesexecutionv1.PurposeRollBack && waits
 }

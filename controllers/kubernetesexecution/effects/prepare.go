@@ -69,8 +69,13 @@ func (e *Effects) Prepare(ctx context.Context, request Request) (*Preparation, e
 			Inverse: &kubernetesexecutionv1.Inverse{AbsentReason: fmt.Sprintf("%s changes no object", s.Type())},
 		}, nil
 	}
+	return s.undisturbed(func() (*Preparation, error) { return s.prepare(ctx, request) })
+}
+
+// undisturbed begins a preparation again when someone wrote the target between reading and trying.
+func (s subject) undisturbed(prepare func() (*Preparation, error)) (*Preparation, error) {
 	for range maxPreparations {
-		preparation, err := s.prepare(ctx, request)
+		preparation, err := prepare()
 		if !apierrors.IsConflict(err) {
 			return preparation, err
 		}
@@ -109,7 +114,12 @@ func (s subject) plan(ctx context.Context, p *Preparation) error {
 	if err != nil {
 		return fmt.Errorf("plan of %s: %w", s.Type(), err)
 	}
-	p.Changes = plan.Changes
+	return s.fill(p, plan.Changes)
+}
+
+// fill puts changes into a preparation, with their inverse and the result of applying them locally.
+func (s subject) fill(p *Preparation, changes []shared.FieldChange) error {
+	p.Changes = changes
 	if size := sizeOf(p.Changes); size > maxChangeBytes {
 		return machinery.Typed(shared.ErrorValidation, fmt.Errorf(
 			"%s would change %d KiB of %s, more than the %d KiB that can be recorded and undone", s.Type(), size>>10, s.target, maxChangeBytes>>10))

@@ -227,12 +227,11 @@ func child(value any, key string) (any, bool) {
 // Moved is the first of the changes whose field is not as it was before them, with the value that it has now.
 func Moved(object map[string]any, changes []shared.FieldChange) (path string, now *apiextensionsv1.JSON, moved bool) {
 	for _, change := range changes {
-		value, found, err := Get(object, change.Path)
+		value, _, err := Get(object, change.Path)
 		if err != nil {
 			return change.Path, nil, true
 		}
-		before, err := decode(change.Before)
-		if err == nil && found == (before != nil) && (!found || reflect.DeepEqual(value, before)) {
+		if is(value, change.Before) {
 			continue
 		}
 		encoded, err := encode(value)
@@ -242,6 +241,84 @@ func Moved(object map[string]any, changes []shared.FieldChange) (path string, no
 		return change.Path, encoded, true
 	}
 	return "", nil, false
+}
+
+// is says whether a value of an object is the one that was recorded; an absent one is nil in both.
+func is(value any, recorded *apiextensionsv1.JSON) bool {
+	decoded, err := decode(recorded)
+	return err == nil && reflect.DeepEqual(value, decoded)
+}
+
+// Restoring lists what takes captured changes back on object, in reverse order: the fields that have the value that the changes
+// left. A field that already has the value from before is left out. Seen are the changes as the API server's dry run showed
+// them: a value that admission made of one of ours counts as ours. An error is a *ForeignError, for a field that has neither
+// value, or says that the captured changes cannot be read.
+func Restoring(object map[string]any, captured, seen []shared.FieldChange) ([]shared.FieldChange, error) {
+	var restoring []shared.FieldChange
+	for _, change := range slices.Backward(captured) {
+		parts, err := singly(change)
+		if err != nil {
+			return nil, err
+		}
+		for _, part := range slices.Backward(parts) {
+			value, _, err := Get(object, part.Path)
+			if err != nil {
+				return nil, err
+			}
+			now, err := encode(value)
+			if err != nil {
+				return nil, err
+			}
+			switch {
+			case is(value, part.Before):
+			case is(value, part.After), left(value, part.Path, seen):
+				restoring = append(restoring, shared.FieldChange{Path: part.Path, Before: now, After: part.Before})
+			default:
+				return nil, &ForeignError{Path: part.Path, Now: now}
+			}
+		}
+	}
+	return restoring, nil
+}
+
+// ForeignError says that a field has neither the value from before a change nor the one that the change left.
+type ForeignError struct {
+	Path string
+	// Now is the value that it has; nil when it is absent.
+	Now *apiextensionsv1.JSON
+}
+
+// Error names the field and what it is now.
+func (e *ForeignError) Error() string {
+	now := "absent"
+	if e.Now != nil {
+		now = string(e.Now.Raw)
+	}
+	return e.Path + " is neither as it was before nor as it was left: it is now " + now
+}
+
+// singly is a change of all annotations or labels as changes of each: others put theirs beside ours, and our marker is there too.
+func singly(change shared.FieldChange) ([]shared.FieldChange, error) {
+	if change.Path != Pointer("metadata", "annotations") && change.Path != Pointer("metadata", "labels") {
+		return []shared.FieldChange{change}, nil
+	}
+	var sides [2]map[string]any
+	for i, side := range []*apiextensionsv1.JSON{change.Before, change.After} {
+		value, err := decode(side)
+		if err != nil {
+			return nil, fmt.Errorf("captured value of %s: %w", change.Path, err)
+		}
+		sides[i], _ = value.(map[string]any)
+		if sides[i] == nil {
+			sides[i] = map[string]any{}
+		}
+	}
+	return Diff(change.Path, sides[0], sides[1])
+}
+
+// left says whether the dry run showed this value as what the change would leave at path.
+func left(value any, path string, seen []shared.FieldChange) bool {
+	return slices.ContainsFunc(seen, func(change shared.FieldChange) bool { return change.Path == path && is(value, change.After) })
 }
 
 // Apply gives a copy of object with the changes made. What a change lies in must be there.

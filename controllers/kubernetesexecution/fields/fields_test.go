@@ -229,3 +229,65 @@ func FuzzDiff(f *testing.F) {
 		}
 	})
 }
+
+func TestRestoring(t *testing.T) {
+	captured := func(path, before, after string) shared.FieldChange {
+		value := func(text string) *apiextensionsv1.JSON {
+			if text == "" {
+				return nil
+			}
+			return &apiextensionsv1.JSON{Raw: []byte(text)}
+		}
+		return shared.FieldChange{Path: path, Before: value(before), After: value(after)}
+	}
+	replicas, image, paused := captured("/spec/replicas", "2", "5"), captured("/spec/image", `"a:1"`, `"a:2"`), captured("/spec/paused", "", "true")
+	tests := map[string]struct {
+		object         string
+		captured, seen []shared.FieldChange
+		want           []string
+		wantForeign    string
+	}{
+		"every field as it was left is restored, the last first": {
+			object:   `{"spec":{"replicas":5,"image":"a:2","paused":true}}`,
+			captured: []shared.FieldChange{replicas, image, paused},
+			want:     []string{"/spec/paused: true -> absent", `/spec/image: "a:2" -> "a:1"`, "/spec/replicas: 5 -> 2"},
+		},
+		"a field that is as before is left out": {
+			object: `{"spec":{"replicas":2,"image":"a:2"}}`, captured: []shared.FieldChange{replicas, image}, want: []string{`/spec/image: "a:2" -> "a:1"`},
+		},
+		"nothing to do when all is as before": {object: `{"spec":{"replicas":2}}`, captured: []shared.FieldChange{replicas, paused}},
+		"a value of someone else's": {
+			object: `{"spec":{"replicas":7}}`, captured: []shared.FieldChange{replicas}, wantForeign: "/spec/replicas is neither as it was before nor as it was left: it is now 7",
+		},
+		"a field that someone removed": {object: `{}`, captured: []shared.FieldChange{image}, wantForeign: "it is now absent"},
+		"what admission made of our value is ours": {
+			object: `{"spec":{"image":"mirror/a:2"}}`, captured: []shared.FieldChange{image}, seen: []shared.FieldChange{captured("/spec/image", `"a:1"`, `"mirror/a:2"`)},
+			want: []string{`/spec/image: "mirror/a:2" -> "a:1"`},
+		},
+		"annotations that others put beside ours stay": {
+			object:   `{"metadata":{"annotations":{"cause":"x","kubernaut.io/last-execution":"e1","theirs":"y"}}}`,
+			captured: []shared.FieldChange{captured("/metadata/annotations", "", `{"cause":"x"}`)}, want: []string{`/metadata/annotations/cause: "x" -> absent`},
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			got, err := Restoring(parseMap(t, test.object), test.captured, test.seen)
+			if (test.wantForeign != "") != (err != nil) || err != nil && !strings.Contains(err.Error(), test.wantForeign) {
+				t.Fatalf("want the error %q, got %v", test.wantForeign, err)
+			}
+			if diff := cmp.Diff(test.want, lines(got)); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+	for name, change := range map[string]shared.FieldChange{
+		"a path that is none":       captured("spec", "1", "2"),
+		"annotations that are none": captured("/metadata/annotations", "{", `{"a":"b"}`),
+	} {
+		t.Run(name+" is an error", func(t *testing.T) {
+			if _, err := Restoring(map[string]any{}, []shared.FieldChange{change}, nil); err == nil {
+				t.Error("want an error")
+			}
+		})
+	}
+}
