@@ -156,7 +156,7 @@ func isStep(spec *kubernetesexecutionv1.KubernetesExecutionSpec, workflow *workf
 		if step.Name != spec.StepName || spec.Action == nil || !equality.Semantic.DeepEqual(*spec.Action, step.Action) {
 			return fmt.Errorf("spec.stepName and spec.action are not those of step %d (%s) of its workflow", spec.StepIndex, step.Name)
 		}
-		return nil
+		return stillRuns(workflow)
 	}
 	switch {
 	case step.Name != spec.StepName:
@@ -167,6 +167,15 @@ func isStep(spec *kubernetesexecutionv1.KubernetesExecutionSpec, workflow *workf
 		return fmt.Errorf("step %s of its workflow has rollback %s: what it captured is not restored", step.Name, step.Rollback)
 	case workflow.Status.Phase != workflowexecutionv1.PhaseRollingBack:
 		return fmt.Errorf("WorkflowExecution %s is not rolling back: its phase is %q", workflow.Name, workflow.Status.Phase)
+	}
+	return nil
+}
+
+// stillRuns keeps an execution that comes late, made by a manager that did not know better, from acting for a workflow that has
+// failed: its effect would not be undone.
+func stillRuns(workflow *workflowexecutionv1.WorkflowExecution) error {
+	if phase := workflow.Status.Phase; phase.Terminal() || phase == workflowexecutionv1.PhaseRollingBack {
+		return fmt.Errorf("WorkflowExecution %s runs no steps any more: its phase is %q", workflow.Name, phase)
 	}
 	return nil
 }

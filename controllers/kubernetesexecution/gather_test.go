@@ -45,6 +45,12 @@ func TestBelongs(t *testing.T) {
 		"another step name": {change: func(p pair) { p.execution.Spec.StepName = "other" }, want: "are not those of step"},
 		"no action":         {change: func(p pair) { p.execution.Spec.Action = nil }, want: "are not those of step"},
 		"no such step":      {change: func(p pair) { p.execution.Spec.StepIndex = 1 }, want: "has no step 1"},
+		"a workflow that has failed": {
+			change: func(p pair) { p.workflow.Status.Phase = workflowexecutionv1.PhaseFailed }, want: "runs no steps any more",
+		},
+		"a workflow that rolls back": {
+			change: func(p pair) { p.workflow.Status.Phase = workflowexecutionv1.PhaseRollingBack }, want: "runs no steps any more",
+		},
 		"undoing a step of a workflow that rolls back": {change: undoing},
 		"undoing a step of a workflow that runs": {
 			change: func(p pair) { undoing(p); p.workflow.Status.Phase = workflowexecutionv1.PhaseExecuting }, want: "is not rolling back",

@@ -31,7 +31,7 @@ func (r *Reconciler) ensureExecution(ctx context.Context, workflow *workflowexec
 	child := newExecution(workflow, spec)
 	same := func(existing *kubernetesexecutionv1.KubernetesExecution) error {
 		have := existing.Spec
-		if have.StepIndex != spec.StepIndex || have.Attempt != spec.Attempt || have.Purpose != spec.Purpose || have.PlanDigest != spec.PlanDigest {
+		if have.StepIndex != spec.StepIndex || have.Attempt != spec.Attempt || have.Purpose != spec.Purpose || have.RestoreFrom != spec.RestoreFrom || have.PlanDigest != spec.PlanDigest {
 			return fmt.Errorf("it is step %d, attempt %d, %s, plan %.12s", have.StepIndex, have.Attempt, have.Purpose, have.PlanDigest)
 		}
 		return nil
@@ -51,10 +51,14 @@ func newExecution(workflow *workflowexecutionv1.WorkflowExecution, spec kubernet
 	if request := workflow.Labels[shared.LabelRemediationRequest]; request != "" {
 		labels[shared.LabelRemediationRequest] = request
 	}
+	name := shared.ExecutionName(workflow.Name, spec.StepIndex, spec.Attempt)
+	if spec.Purpose == kubernetesexecutionv1.PurposeRollBack {
+		name = shared.RollbackName(workflow.Name, spec.StepIndex, spec.Attempt)
+	}
 	return &kubernetesexecutionv1.KubernetesExecution{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: workflow.Namespace,
-			Name:      shared.ExecutionName(workflow.Name, spec.StepIndex, spec.Attempt),
+			Name:      name,
 			Labels:    labels,
 			OwnerReferences: []metav1.OwnerReference{
 				*metav1.NewControllerRef(workflow, workflowexecutionv1.GroupVersion.WithKind("WorkflowExecution")),

@@ -73,7 +73,7 @@ func decide(s snapshot, now time.Time) decision {
 	case workflowexecutionv1.PhaseCompleted, workflowexecutionv1.PhaseFailed:
 		d.retain()
 	case workflowexecutionv1.PhaseRollingBack:
-		// No transition of this version leads here.
+		d.rollBack()
 	}
 	return d.decision
 }
@@ -90,6 +90,10 @@ func newDecider(s snapshot, now time.Time) *decider {
 func abandon(workflow *workflowexecutionv1.WorkflowExecution, now time.Time, cause error) decision {
 	d := newDecider(snapshot{workflow: workflow}, now)
 	d.start()
+	if workflow.Status.Phase == workflowexecutionv1.PhaseRollingBack {
+		d.giveUp(fmt.Sprintf("timeouts.rollback passed; what kept it: %v", cause))
+		return d.decision
+	}
 	d.fail(noStep, shared.ErrorTimeout, fmt.Sprintf("%s did not end within its time limit; what kept it: %v", workflow.Status.Phase, cause))
 	return d.decision
 }
@@ -116,6 +120,10 @@ func (d *decider) plan() {
 	}
 	if d.graphError != nil {
 		d.fail(noStep, shared.ErrorValidation, d.graphError.Error())
+		return
+	}
+	if i := slices.IndexFunc(d.definitions(), func(s shared.Step) bool { return s.Rollback == shared.RollbackAction }); i >= 0 {
+		d.fail(noStep, shared.ErrorValidation, fmt.Sprintf("step %q has a rollbackAction, which this version does not carry out; use rollback Captured or None", d.definitions()[i].Name))
 		return
 	}
 	plan, err := planning.Build(d.graph, planning.Input{
@@ -355,6 +363,11 @@ func (d *decider) checkOverdue(i int, execution *kubernetesexecutionv1.Kubernete
 		d.wakeAt = machinery.Earliest(d.wakeAt, limit)
 		return
 	}
+	if execution == nil {
+		d.stepFailed(i, shared.ErrorTimeout, fmt.Sprintf("KubernetesExecution %s could not be made within the step's time-out", step.ExecutionRef), false)
+		step.ExecutionRef = ""
+		return
+	}
 	d.stepFailed(i, shared.ErrorTimeout, fmt.Sprintf("KubernetesExecution %s did not end within the step's time-out; see its status", step.ExecutionRef), false)
 }
 
@@ -405,7 +418,7 @@ func (d *decider) advance() {
 	}
 	if d.failing() {
 		d.conditions.False(workflowexecutionv1.ConditionExecuted, ReasonStepFailed, d.status.FailureReason)
-		d.end()
+		d.conclude()
 		return
 	}
 	d.conditions.True(workflowexecutionv1.ConditionExecuted, ReasonExecuted, "every step that had to run is completed")
@@ -539,7 +552,7 @@ func (d *decider) monitor() {
 	case !d.now.Time.Before(deadline):
 		d.conditions.False(workflowexecutionv1.ConditionVerified, ReasonIneffective, verdict.unhealthy)
 		d.blame(noStep, shared.ErrorIneffective, "the steps are completed, but within timeouts.monitoring the target did not become healthy: "+verdict.unhealthy)
-		d.end()
+		d.conclude()
 	default:
 		d.status.HealthySince = nil
 		d.conditions.False(workflowexecutionv1.ConditionVerified, ReasonNotHealthy, verdict.unhealthy)

@@ -2,10 +2,16 @@ package workflowexecution
 
 import (
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"kubernaut.io/kubernaut/api/shared"
 	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
+	"kubernaut.io/kubernaut/controllers/machinery"
 )
+
+// maxNote bounds what an event quotes: the API server takes 1024 bytes.
+const maxNote = 900
 
 // Reasons of the events of a WorkflowExecution.
 const (
@@ -15,6 +21,8 @@ const (
 	EventStepStarted       = "StepStarted"
 	EventStepCompleted     = "StepCompleted"
 	EventStepFailed        = "StepFailed"
+	EventRollbackStarted   = "RollbackStarted"
+	EventRollbackCompleted = "RollbackCompleted"
 	EventWorkflowCompleted = "WorkflowCompleted"
 	EventWorkflowFailed    = "WorkflowFailed"
 	EventPhaseTimeout      = "PhaseTimeout"
@@ -32,6 +40,7 @@ func (r *Reconciler) announce(before *workflowexecutionv1.WorkflowExecution, nex
 	for i := range after.Steps {
 		r.announceStep(before, i, after.Steps[i])
 	}
+	r.announceRollback(before, after)
 	if before.Status.Phase == after.Phase || !after.Phase.Terminal() {
 		return
 	}
@@ -47,6 +56,24 @@ func (r *Reconciler) announce(before *workflowexecutionv1.WorkflowExecution, nex
 		r.event(before, corev1.EventTypeWarning, EventPhaseTimeout, "Wait", "%s", after.FailureReason)
 	}
 	r.event(before, corev1.EventTypeWarning, EventWorkflowFailed, "Fail", "the workflow failed (%s): %s", after.ErrorType, after.FailureReason)
+}
+
+// announceRollback tells of the beginning and the end of rolling back.
+func (r *Reconciler) announceRollback(before *workflowexecutionv1.WorkflowExecution, after workflowexecutionv1.WorkflowExecutionStatus) {
+	was, is := before.Status.Phase == workflowexecutionv1.PhaseRollingBack, after.Phase == workflowexecutionv1.PhaseRollingBack
+	condition := meta.FindStatusCondition(after.Conditions, workflowexecutionv1.ConditionRolledBack)
+	if was == is || condition == nil {
+		return
+	}
+	kind := corev1.EventTypeNormal
+	if is {
+		r.event(before, kind, EventRollbackStarted, "RollBack", "%s", condition.Message)
+		return
+	}
+	if condition.Status != metav1.ConditionTrue {
+		kind = corev1.EventTypeWarning
+	}
+	r.event(before, kind, EventRollbackCompleted, "RollBack", "%s: %s", after.Outcome, machinery.Cut(condition.Message, maxNote))
 }
 
 func (r *Reconciler) announceStep(workflow *workflowexecutionv1.WorkflowExecution, i int, step workflowexecutionv1.StepStatus) {

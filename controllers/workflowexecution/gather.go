@@ -79,10 +79,18 @@ func (r *Reconciler) gather(ctx context.Context, workflow *workflowexecutionv1.W
 			s.steps, err = r.assess(ctx, workflow, s.graph)
 		}
 	case workflowexecutionv1.PhaseExecuting:
-		err = r.gatherExecutions(ctx, workflow, &s)
+		if err = r.gatherExecutions(ctx, workflow, &s); err == nil && anyFailed(&s) {
+			s.targets, err = r.gatherTargets(ctx, workflow)
+		}
 	case workflowexecutionv1.PhaseMonitoring:
-		s.targets, err = r.gatherTargets(ctx, workflow)
-	case workflowexecutionv1.PhaseRollingBack, workflowexecutionv1.PhaseCompleted, workflowexecutionv1.PhaseFailed:
+		if err = r.gatherExecutions(ctx, workflow, &s); err == nil {
+			s.targets, err = r.gatherTargets(ctx, workflow)
+		}
+	case workflowexecutionv1.PhaseRollingBack:
+		if err = r.gatherExecutions(ctx, workflow, &s); err == nil {
+			err = r.gatherOrigins(ctx, workflow, &s)
+		}
+	case workflowexecutionv1.PhaseCompleted, workflowexecutionv1.PhaseFailed:
 	}
 	return s, err
 }
@@ -183,11 +191,24 @@ func (r *Reconciler) gatherExecutions(ctx context.Context, workflow *workflowexe
 			return err
 		}
 	}
-	if !anyFailed(s) {
-		return nil
+	return nil
+}
+
+// gatherOrigins reads the executions of steps that the cache does not have: what they captured must not be taken for lost.
+func (r *Reconciler) gatherOrigins(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution, s *snapshot) error {
+	for i := range workflow.Status.Steps {
+		step := &workflow.Status.Steps[i]
+		for attempt := int32(1); attempt <= step.Attempts; attempt++ {
+			name := shared.ExecutionName(workflow.Name, step.Index, attempt)
+			if s.executions[name] != nil || !undoneLater(step.Phase) {
+				continue
+			}
+			if err := r.gatherUncached(ctx, workflow, name, s); err != nil {
+				return err
+			}
+		}
 	}
-	s.targets, err = r.gatherTargets(ctx, workflow)
-	return err
+	return nil
 }
 
 func anyFailed(s *snapshot) bool {

@@ -20,6 +20,11 @@ const (
 	ReasonSucceeded       = "Succeeded"
 	ReasonPartialSuccess  = "PartialSuccess"
 	ReasonFailed          = "Failed"
+	// ReasonRollingBack and the three after it are those of RolledBack.
+	ReasonRollingBack         = "RollingBack"
+	ReasonRolledBack          = "RolledBack"
+	ReasonPartiallyRolledBack = "PartiallyRolledBack"
+	ReasonRollbackFailed      = "RollbackFailed"
 	// ReasonNotPerformed is that of RolledBack=False: what the steps changed stays as it is.
 	ReasonNotPerformed = "NotPerformed"
 )

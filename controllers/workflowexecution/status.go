@@ -26,6 +26,7 @@ const (
 	defaultValidation    = 5 * time.Minute
 	defaultMonitoring    = 10 * time.Minute
 	defaultStabilization = 15 * time.Second
+	defaultRollback      = 10 * time.Minute
 )
 
 // The bounds of texts of the status.
@@ -55,9 +56,19 @@ func phaseDeadline(workflow *workflowexecutionv1.WorkflowExecution) time.Time {
 		return after(status.MonitoringStartTime, duration(limits.Monitoring, defaultMonitoring))
 	case workflowexecutionv1.PhaseExecuting:
 		return after(status.ExecutionStartTime, duration(limits.Workflow, planning.MaxWorkflowTimeout)+executionGrace)
-	case workflowexecutionv1.PhaseRollingBack, workflowexecutionv1.PhaseCompleted, workflowexecutionv1.PhaseFailed:
+	case workflowexecutionv1.PhaseRollingBack:
+		return after(status.RollbackStartTime, rollbackLimit(workflow))
+	case workflowexecutionv1.PhaseCompleted, workflowexecutionv1.PhaseFailed:
 	}
 	return time.Time{}
+}
+
+// rollbackLimit is how long rolling back may take.
+func rollbackLimit(workflow *workflowexecutionv1.WorkflowExecution) time.Duration {
+	if workflow.Spec.Timeouts == nil {
+		return defaultRollback
+	}
+	return duration(workflow.Spec.Timeouts.Rollback, defaultRollback)
 }
 
 func after(start *metav1.Time, limit time.Duration) time.Time {
@@ -144,42 +155,28 @@ func (d *decider) blame(step int, errorType shared.ErrorType, reason string) {
 	d.status.ExecutionSnapshot = d.takeSnapshot(step)
 }
 
-// fail ends the workflow at once: nothing runs that would have to be waited for.
+// fail ends the workflow when nothing runs that would have to be waited for.
 func (d *decider) fail(step int, errorType shared.ErrorType, reason string) {
 	d.start()
 	d.blame(step, errorType, reason)
-	d.end()
+	d.conclude()
 }
 
-// end is the end of a workflow that fails.
+// end is the end of a workflow that fails and undoes nothing.
 func (d *decider) end() {
+	d.finish(workflowexecutionv1.OutcomeFailed)
+	d.conditions.False(workflowexecutionv1.ConditionRolledBack, ReasonNotPerformed, d.notPerformed())
+}
+
+// finish is the end of a workflow that fails.
+func (d *decider) finish(outcome workflowexecutionv1.WorkflowOutcome) {
 	d.status.Phase = workflowexecutionv1.PhaseFailed
-	d.status.Outcome = workflowexecutionv1.OutcomeFailed
+	d.status.Outcome = outcome
 	d.status.CompletionTime = &d.now
 	d.status.HealthySince = nil
-	message := "no step has changed anything"
-	if d.effects() {
-		message = "what the steps changed stays as it is: this version does not roll back; status.steps and the KubernetesExecutions say what was changed and captured"
-	}
-	d.conditions.False(workflowexecutionv1.ConditionRolledBack, ReasonNotPerformed, message)
+	d.wakeAt = time.Time{}
 	d.conditions.Failed(ReasonFailed, d.status.FailureReason)
 	d.retainLater()
-}
-
-// effects says whether a step changed something or may have.
-func (d *decider) effects() bool {
-	for _, step := range d.status.Steps {
-		if step.Attempts == 0 {
-			continue
-		}
-		execution := d.executions[step.ExecutionRef]
-		unchanged := execution != nil && execution.Status.Changed != nil && !*execution.Status.Changed
-		neverBegun := execution != nil && execution.Status.Phase.Terminal() && execution.Status.StartedAt == nil
-		if !unchanged && !neverBegun {
-			return true
-		}
-	}
-	return false
 }
 
 func (d *decider) complete(outcome workflowexecutionv1.WorkflowOutcome, reason, message string) {

@@ -94,6 +94,12 @@ func (b WorkflowBuilder) MonitoringTimeout(limit time.Duration) WorkflowBuilder 
 	return b
 }
 
+// RollbackStrategy sets what happens to the effects when the workflow fails.
+func (b WorkflowBuilder) RollbackStrategy(strategy shared.RollbackStrategy) WorkflowBuilder {
+	b.Spec.ExecutionStrategy = &shared.ExecutionStrategy{RollbackStrategy: strategy}
+	return b
+}
+
 // StepBuilder makes a step.
 type StepBuilder struct{ shared.Step }
 
@@ -131,6 +137,12 @@ func Notify(name, message string) StepBuilder {
 // After makes the step wait for others.
 func (b StepBuilder) After(names ...string) StepBuilder {
 	b.DependsOn = names
+	return b
+}
+
+// NotUndone leaves what the step changed as it is when the workflow rolls back.
+func (b StepBuilder) NotUndone() StepBuilder {
+	b.Rollback = shared.RollbackNone
 	return b
 }
 

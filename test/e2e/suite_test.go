@@ -163,12 +163,35 @@ func awaitEnd(ctx context.Context, request *remediationv1.RemediationRequest) {
 // runWorkflow starts a workflow by hand and waits until it has ended.
 func runWorkflow(ctx context.Context, b builders.WorkflowBuilder) *workflowexecutionv1.WorkflowExecution {
 	GinkgoHelper()
-	workflow := b.WorkflowExecution
-	Expect(cluster.Create(ctx, workflow)).To(Succeed())
+	workflow := startWorkflow(ctx, b)
+	awaitWorkflowEnd(ctx, workflow)
+	return workflow
+}
+
+func startWorkflow(ctx context.Context, b builders.WorkflowBuilder) *workflowexecutionv1.WorkflowExecution {
+	GinkgoHelper()
+	Expect(cluster.Create(ctx, b.WorkflowExecution)).To(Succeed())
+	return b.WorkflowExecution
+}
+
+func awaitWorkflowEnd(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution) {
+	GinkgoHelper()
+	awaitWorkflow(ctx, workflow, func(g Gomega) {
+		g.Expect(workflow.Status.Phase.Terminal()).To(BeTrue(), "phase %s: %v", workflow.Status.Phase, workflow.Status.Conditions)
+	})
+}
+
+func awaitPhase(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution, phase workflowexecutionv1.WorkflowPhase) {
+	GinkgoHelper()
+	awaitWorkflow(ctx, workflow, func(g Gomega) { g.Expect(workflow.Status.Phase).To(Equal(phase)) })
+}
+
+// awaitWorkflow waits until a workflow is as checked.
+func awaitWorkflow(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution, check func(Gomega)) {
+	GinkgoHelper()
 	Eventually(func(g Gomega) {
 		g.Expect(cluster.Get(ctx, client.ObjectKeyFromObject(workflow), workflow)).To(Succeed())
 		g.Expect(invariants.Check(workflow)).To(Succeed())
-		g.Expect(workflow.Status.Phase.Terminal()).To(BeTrue(), "phase %s: %v", workflow.Status.Phase, workflow.Status.Conditions)
+		check(g)
 	}).WithTimeout(workflowTimeout).WithPolling(poll).Should(Succeed())
-	return workflow
 }

@@ -1,11 +1,8 @@
 package e2e
 
 import (
-	"time"
-
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -90,20 +87,6 @@ var _ = Describe("A workflow that a person starts", func() {
 		Expect(workflow.Status.ErrorType).To(Equal(shared.ErrorResourceNotFound))
 		Expect(workflow.Status.FailedStepName).To(Equal("up"))
 		Expect(workflow.Status.FailureReason).To(ContainSubstring("nowhere"))
-	})
-
-	It("fails as ineffective when the targets do not become healthy, and says that nothing was rolled back", func(ctx SpecContext) {
-		ns := namespace(ctx, nil)
-		rolledOut(ctx, builders.Deployment(ns, "cart", goodImage))
-		workflow := runWorkflow(ctx, builders.Workflow(ns, "worse", builders.UpdateImage("image", ns, "cart", badImage).Step).MonitoringTimeout(5*time.Second))
-		Expect(workflow.Status.Phase).To(Equal(workflowexecutionv1.PhaseFailed))
-		Expect(workflow.Status.Outcome).To(Equal(workflowexecutionv1.OutcomeFailed))
-		Expect(workflow.Status.ErrorType).To(Equal(shared.ErrorIneffective))
-		rolledBack := meta.FindStatusCondition(workflow.Status.Conditions, workflowexecutionv1.ConditionRolledBack)
-		Expect(rolledBack).NotTo(BeNil())
-		Expect(*rolledBack).To(And(HaveField("Status", metav1.ConditionFalse), HaveField("Reason", "NotPerformed")))
-		Expect(workflow.Status.ExecutionSnapshot.CompletedSteps).To(ConsistOf(HaveField("Status", workflowexecutionv1.StepCompleted)))
-		Expect(workflow.Status.ExecutionSnapshot.ResourceSnapshot.Raw).To(ContainSubstring("1.5.0-missing"))
 	})
 })
 
