@@ -2,6 +2,7 @@
 package controllers
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
@@ -51,7 +52,10 @@ func Setup(mgr ctrl.Manager, options Options) error {
 	if err := s.identities(); err != nil {
 		return err
 	}
-	known := &facts.Facts{Cache: mgr.GetCache(), Gate: options.Gate, Clock: options.Clock}
+	known, err := facts.New(context.Background(), mgr.GetCache(), options.Gate, options.Clock)
+	if err != nil {
+		return fmt.Errorf("facts: %w", err)
+	}
 	effect := effects.New(s.actionClients)
 	analysts := playbook.New(mgr.GetCache())
 	for _, c := range []struct {

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 
+	"kubernaut.io/kubernaut/controllers/facts"
 	"kubernaut.io/kubernaut/controllers/identity"
 )
 
@@ -139,6 +140,24 @@ func TestOnlyActionsWriteWorkloads(t *testing.T) {
 			}
 			if writes && slices.Contains(rule.APIGroups, "") && slices.ContainsFunc(rule.Resources, func(r string) bool { return r == "pods" || r == "nodes" || r == "namespaces" || r == "configmaps" }) {
 				t.Errorf("%s writes %v with %v", account, rule.Resources, rule.Verbs)
+			}
+		}
+	}
+}
+
+// What facts are read from is read by the manager's cache: its role must hold that, and no role may hold the data of Secrets for it.
+func TestTheManagerMayReadWhatFactsNeed(t *testing.T) {
+	rules := readGrants(t)[identity.Manager]
+	for _, need := range facts.Reads() {
+		for _, resource := range need.Resources {
+			if resource == "secrets" {
+				t.Error("a fact is read from Secrets")
+			}
+			if !slices.ContainsFunc(rules, func(rule rbacv1.PolicyRule) bool {
+				return slices.Contains(rule.APIGroups, need.APIGroups[0]) && slices.Contains(rule.Resources, resource) &&
+					len(rule.ResourceNames) == 0 && sets.New(rule.Verbs...).Equal(sets.New(need.Verbs...))
+			}) {
+				t.Errorf("%s may not %v %s of %q", identity.Manager, need.Verbs, resource, need.APIGroups[0])
 			}
 		}
 	}

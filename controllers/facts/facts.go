@@ -3,14 +3,12 @@ package facts
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"strings"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -20,15 +18,16 @@ import (
 	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
 	"kubernaut.io/kubernaut/controllers/kubernetesexecution"
 	"kubernaut.io/kubernaut/controllers/kubernetesexecution/actions"
-	"kubernaut.io/kubernaut/controllers/kubernetesexecution/effects"
 	"kubernaut.io/kubernaut/policies/gate"
 )
 
 // Facts builds the input of the gate. The target comes with the preparation, which read it live as the account of the action;
-// everything else comes from the manager's cache.
+// everything else comes from the manager's cache. Reads lists what that is.
 type Facts struct {
-	// Cache reads what the manager watches.
+	// Cache reads what the manager watches; SetupIndexes has it hold what is asked for here.
 	Cache client.Reader
+	// Activity is what other workflows do and did; nil when nobody watches them.
+	Activity *Activity
 	// Gate judges.
 	Gate *gate.Gate
 	// Clock is the time that policies see.
@@ -40,6 +39,9 @@ type Facts struct {
 func (f *Facts) Judge(ctx context.Context, question kubernetesexecution.JudgeRequest) (shared.Decision, error) {
 	if !f.Gate.Ready() {
 		return shared.Decision{}, fmt.Errorf("the safety gate has no policy set yet")
+	}
+	if f.Activity != nil && !f.Activity.Synced() {
+		return shared.Decision{}, fmt.Errorf("what other workflows did has not been read yet")
 	}
 	input, err := f.Input(ctx, question)
 	if err != nil {
@@ -73,12 +75,13 @@ func (f *Facts) Input(ctx context.Context, question kubernetesexecution.JudgeReq
 	b := builder{input: input}
 	b.workflow(workflow)
 	b.step(step, question)
-	b.target(workflow, question)
+	b.target(ctx, f.Cache, workflow, question)
 	b.namespace(ctx, f.Cache, question.Preparation.Target)
 	b.remediation(ctx, f.Cache, workflow)
 	b.impact(question.Preparation)
 	b.rollback(question.Preparation)
-	b.notRead()
+	b.nodes(ctx, f.Cache)
+	b.activity(f.Activity, workflow)
 	return input, nil
 }
 
@@ -97,10 +100,7 @@ func (b builder) workflow(workflow *workflowexecutionv1.WorkflowExecution) {
 		Definition: gate.Definition{Name: definition.Name, Version: definition.Version},
 		Mode:       workflow.Spec.Mode, TotalSteps: len(definition.Steps),
 	}
-	b.input.Requester = gate.Requester{Username: new(workflow.Spec.RequestedBy.Username), Groups: workflow.Spec.RequestedBy.Groups}
-	if b.input.Requester.Groups == nil {
-		b.input.Requester.Groups = []string{}
-	}
+	b.requester(workflow.Spec.RequestedBy)
 	plan := workflow.Status.Plan
 	if plan == nil {
 		b.missing("plan", "the workflow is not planned yet")
@@ -117,6 +117,18 @@ func (b builder) workflow(workflow *workflowexecutionv1.WorkflowExecution) {
 			steps[i] = int(step)
 		}
 		b.input.Plan.Batches = append(b.input.Plan.Batches, steps)
+	}
+}
+
+// requester is who admission says it is; without a name nobody was authenticated, so nothing is known of the groups either.
+func (b builder) requester(requester shared.Requester) {
+	if requester.Username == "" {
+		b.missing("requester", "the workflow does not say who asked for it")
+		return
+	}
+	b.input.Requester = gate.Requester{Username: new(requester.Username), Groups: requester.Groups}
+	if requester.Groups == nil {
+		b.input.Requester.Groups = []string{}
 	}
 }
 
@@ -141,86 +153,6 @@ func (b builder) step(step *shared.Step, question kubernetesexecution.JudgeReque
 	}
 }
 
-func (b builder) target(workflow *workflowexecutionv1.WorkflowExecution, question kubernetesexecution.JudgeRequest) {
-	target := question.Preparation.Target
-	if target == nil {
-		return
-	}
-	b.input.Target = gate.Target{APIVersion: new(target.APIVersion), Kind: new(target.Kind), Name: new(target.Name)}
-	if target.Namespace != "" {
-		b.input.Target.Namespace = new(target.Namespace)
-	}
-	b.expected(workflow, question)
-	live := question.Preparation.Live
-	if live == nil {
-		b.missing("target.object", "the target was not read")
-		return
-	}
-	b.input.Target.Object = gate.SanitizeObject(live)
-	b.input.Target.Drift.Found = identityOf(string(live.GetUID()), live.GetGeneration())
-	b.input.Target.GitOps = gitOps(live)
-	b.input.Target.Owners = []shared.OwnedObject{}
-	for _, owner := range live.GetOwnerReferences() {
-		if owner.Controller != nil && *owner.Controller {
-			b.input.Target.Owners = append(b.input.Target.Owners, shared.OwnedObject{
-				APIVersion: owner.APIVersion, Kind: owner.Kind, Name: owner.Name, UID: owner.UID,
-			})
-		}
-	}
-}
-
-// expected is the state of the target that the workflow rests on.
-func (b builder) expected(workflow *workflowexecutionv1.WorkflowExecution, question kubernetesexecution.JudgeRequest) {
-	if expected := question.Expected; expected != nil {
-		b.input.Target.Drift.Expected = identityOf(string(expected.UID), expected.Generation)
-		return
-	}
-	if workflow.Status.Plan == nil {
-		return
-	}
-	for _, planned := range workflow.Status.Plan.Targets {
-		if planned.Key() == question.Preparation.Target.Key() && planned.UID != "" {
-			b.input.Target.Drift.Expected = identityOf(planned.UID, planned.Generation)
-		}
-	}
-}
-
-func identityOf(uid string, generation int64) gate.Identity {
-	identity := gate.Identity{UID: &uid}
-	if generation > 0 {
-		identity.Generation = &generation
-	}
-	return identity
-}
-
-// Marks that GitOps tools leave on the objects they manage.
-const (
-	argoCDTracking = "argocd.argoproj.io/tracking-id"
-	argoCDInstance = "argocd.argoproj.io/instance"
-	fluxKustomize  = "kustomize.toolkit.fluxcd.io/name"
-	fluxHelm       = "helm.toolkit.fluxcd.io/name"
-)
-
-func gitOps(object *unstructured.Unstructured) gate.GitOps {
-	found := func(tool shared.GitOpsTool, application string) gate.GitOps {
-		return gate.GitOps{Managed: new(true), Tool: new(string(tool)), Application: &application}
-	}
-	labels, annotations := object.GetLabels(), object.GetAnnotations()
-	if id := annotations[argoCDTracking]; id != "" {
-		application, _, _ := strings.Cut(id, ":")
-		return found(shared.GitOpsArgoCD, application)
-	}
-	if name := labels[argoCDInstance]; name != "" {
-		return found(shared.GitOpsArgoCD, name)
-	}
-	for _, label := range []string{fluxKustomize, fluxHelm} {
-		if name := labels[label]; name != "" {
-			return found(shared.GitOpsFlux, name)
-		}
-	}
-	return gate.GitOps{Managed: new(false)}
-}
-
 func (b builder) namespace(ctx context.Context, cache client.Reader, target *shared.Target) {
 	if target == nil || target.Namespace == "" {
 		return
@@ -241,6 +173,8 @@ func (b builder) remediation(ctx context.Context, cache client.Reader, workflow 
 	if ref == nil {
 		return
 	}
+	request := gate.Request{Name: new(ref.Name), UID: new(string(ref.UID))}
+	b.input.Remediation.Request = request
 	analysis, err := analysisOf(ctx, cache, workflow, ref)
 	if err != nil {
 		b.missing("remediation", err.Error())
@@ -248,6 +182,7 @@ func (b builder) remediation(ctx context.Context, cache client.Reader, workflow 
 	}
 	classification := analysis.Spec.Classification
 	b.input.Remediation = gate.Remediation{
+		Request:  request,
 		Signal:   new(analysis.Spec.SignalContext.Name),
 		Severity: new(string(analysis.Spec.SignalContext.Severity)),
 		Classification: gate.RemediationClassification{
@@ -257,6 +192,14 @@ func (b builder) remediation(ctx context.Context, cache client.Reader, workflow 
 		ConfidencePercent: analysis.Status.ConfidencePercent,
 		Provider:          known(analysis.Status.Provider),
 	}
+	silent := func(path string, unknown bool) {
+		if unknown {
+			b.missing("remediation."+path, "AIAnalysis "+analysis.Name+" does not say")
+		}
+	}
+	silent("classification", classification == shared.Classification{})
+	silent("confidencePercent", analysis.Status.ConfidencePercent == nil)
+	silent("provider", analysis.Status.Provider == "")
 }
 
 // analysisOf finds the analysis of the same attempt: the names of both derive from the request's.
@@ -279,69 +222,57 @@ func analysisOf(ctx context.Context, cache client.Reader, workflow *workflowexec
 	return &analysis, nil
 }
 
-func (b builder) impact(preparation *effects.Preparation) {
-	if preparation.DryRun == nil && preparation.Result == nil && preparation.Target != nil {
-		b.missing("impact.changes", "no dry run was made, or its result could not be shown")
-	} else {
-		b.input.Impact.Changes = []gate.Change{}
-		for _, change := range preparation.DryRun {
-			b.input.Impact.Changes = append(b.input.Impact.Changes, gate.Change{
-				Path: change.Path, Before: value(change.Before), After: value(change.After),
-			})
-		}
-	}
-	if preparation.Live == nil {
+// nodes counts them. They are not copied: of a node only three fields are looked at.
+func (b builder) nodes(ctx context.Context, cache client.Reader) {
+	var list corev1.NodeList
+	if err := cache.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {
+		b.missing("cluster.nodes", err.Error())
 		return
 	}
-	b.input.Impact.PodsAffected = podsOf(preparation.Live)
-	if b.input.Impact.PodsAffected != nil {
-		b.input.Impact.PodsAffectedPercent = new(int32(100))
-	}
-}
-
-// podsOf counts the pods that a workload has now: a change of its template or its scale concerns them all.
-func podsOf(workload *unstructured.Unstructured) *int32 {
-	for _, field := range []string{"replicas", "currentNumberScheduled"} {
-		if pods, found, err := unstructured.NestedInt64(workload.Object, "status", field); err == nil && found {
-			return new(int32(pods)) //nolint:gosec // the API's own field is 32 bits wide
+	ready, unschedulable := 0, 0
+	for i := range list.Items {
+		node := &list.Items[i]
+		if isReady(node) {
+			ready++
+		}
+		if node.Spec.Unschedulable {
+			unschedulable++
 		}
 	}
-	return nil
+	b.input.Cluster.Nodes = gate.Nodes{Total: new(len(list.Items)), Ready: &ready, Unschedulable: &unschedulable}
 }
 
-func (b builder) rollback(preparation *effects.Preparation) {
-	inverse := preparation.Inverse
-	b.input.Rollback = gate.Rollback{Available: new(inverse != nil && inverse.AbsentReason == ""), Proven: preparation.RollbackProven}
-	b.input.Rollback.Restores = []gate.RestoredField{}
-	if inverse == nil {
+func isReady(node *corev1.Node) bool {
+	return slices.ContainsFunc(node.Status.Conditions, func(condition corev1.NodeCondition) bool {
+		return condition.Type == corev1.NodeReady && condition.Status == corev1.ConditionTrue
+	})
+}
+
+// activity is what the other workflows do, and did to this target and around it.
+func (b builder) activity(activity *Activity, workflow *workflowexecutionv1.WorkflowExecution) {
+	if activity == nil {
+		b.missing("cluster.activeWorkflows", "nobody watches workflows here")
+		b.missing("cluster.executions", "nobody watches workflows here")
 		return
 	}
-	for _, field := range inverse.Fields {
-		b.input.Rollback.Restores = append(b.input.Rollback.Restores, gate.RestoredField{Path: field.Path, Value: value(field.Before)})
+	b.input.Cluster.ActiveWorkflows = activity.activeWorkflows()
+	cut := fmt.Sprintf("there are more than the %d newest", maxListed)
+	if uid := b.input.Target.Drift.Found.UID; uid != nil {
+		list, all := activity.onTarget(types.UID(*uid), workflow.UID)
+		b.input.Cluster.Executions.Target = list
+		if !all {
+			b.missing("cluster.executions.target", cut)
+		}
+	} else if b.input.Target.Kind != nil {
+		b.missing("cluster.executions.target", "the target was not read")
 	}
-}
-
-// notRead names the facts that this version does not read: a policy that needs one of them denies.
-func (b builder) notRead() {
-	const reason = "this version does not read it"
-	for _, path := range []string{"cluster.nodes", "cluster.activeWorkflows", "cluster.executions"} {
-		b.missing(path, reason)
+	if namespace := b.input.Target.Namespace; namespace != nil {
+		list, all := activity.inNamespace(*namespace, workflow.UID)
+		b.input.Cluster.Executions.Namespace = list
+		if !all {
+			b.missing("cluster.executions.namespace", cut)
+		}
 	}
-	if b.input.Target.Kind != nil {
-		b.missing("target.hpa", reason)
-		b.missing("target.pdbs", reason)
-	}
-}
-
-func value(raw *apiextensionsv1.JSON) any {
-	if raw == nil {
-		return nil
-	}
-	var out any
-	if err := json.Unmarshal(raw.Raw, &out); err != nil {
-		return string(raw.Raw)
-	}
-	return out
 }
 
 func known(text string) *string {

@@ -144,11 +144,12 @@ type Target struct {
 	Object map[string]any `json:"object"`
 	// What the workflow expected to find, and what is there.
 	Drift Drift `json:"drift"`
-	// The owners of the target, its controller first and the root workload last.
+	// The owners of the target, its controller first and the root workload last. When the owner of the last one could not be read,
+	// Missing names target.owners.
 	Owners []shared.OwnedObject `json:"owners"`
 	// The GitOps tool that manages the target.
 	GitOps GitOps `json:"gitops"`
-	// The HorizontalPodAutoscaler that scales the target.
+	// The HorizontalPodAutoscaler that scales the target or one of its owners.
 	HPA HPA `json:"hpa"`
 	// The PodDisruptionBudgets that select pods of the target.
 	PDBs []PDB `json:"pdbs"`
@@ -218,6 +219,8 @@ type Namespace struct {
 
 // Remediation is why the workflow runs.
 type Remediation struct {
+	// The RemediationRequest that the workflow serves.
+	Request Request `json:"request"`
 	// The name of the signal, such as KubeDeploymentRolloutStuck.
 	Signal *string `json:"signal"`
 	// The severity of the signal: critical, warning or info.
@@ -230,6 +233,14 @@ type Remediation struct {
 	ConfidencePercent *int32 `json:"confidencePercent"`
 	// What analysed the cause, such as playbook.
 	Provider *string `json:"provider"`
+}
+
+// Request names the RemediationRequest that a workflow serves. All of it is null for a workflow that was started by hand.
+type Request struct {
+	// The name of the request, which is in the namespace of the workflow.
+	Name *string `json:"name"`
+	// The UID of the request: one of the same name that was created later is another one.
+	UID *string `json:"uid"`
 }
 
 // RemediationClassification is how the target and the signal of a remediation were classified.
@@ -254,7 +265,8 @@ type Requester struct {
 type Cluster struct {
 	// The nodes of the cluster.
 	Nodes Nodes `json:"nodes"`
-	// The number of active workflows by the namespace of their target.
+	// The number of active workflows by the namespace of their targets: those that were let through and have not ended. A namespace
+	// without any is not listed.
 	ActiveWorkflows map[string]int `json:"activeWorkflows"`
 	// What other workflows did in the last hour.
 	Executions Executions `json:"executions"`
@@ -272,9 +284,10 @@ type Nodes struct {
 
 // Executions is what other workflows did in the last hour.
 type Executions struct {
-	// The executions on this target.
+	// The executions on this target, the newest first. When there are more than are listed, Missing names cluster.executions.target.
 	Target []PastExecution `json:"target"`
-	// The executions in the namespace of this target.
+	// The executions on targets in the namespace of this target, the newest first. When there are more than are listed, Missing names
+	// cluster.executions.namespace.
 	Namespace []PastExecution `json:"namespace"`
 }
 
@@ -282,15 +295,19 @@ type Executions struct {
 type PastExecution struct {
 	// The workflow that ran the step.
 	Workflow string `json:"workflow"`
-	// The RemediationRequest of that workflow; null when it was started by hand.
+	// The RemediationRequest of that workflow; null when it was started by hand, or is not known any more.
 	RemediationRequest *string `json:"remediationRequest"`
-	// The type of the action.
+	// The UID of that RemediationRequest; null when the workflow was started by hand, or is not known any more.
+	RemediationRequestUID *string `json:"remediationRequestUID"`
+	// The type of the action; empty when something was undone and what it was is not known any more.
 	Action shared.ActionType `json:"action"`
+	// Execute, or RollBack when the action was undone.
+	Purpose string `json:"purpose"`
 	// Whether the action changes the cluster.
 	Mutating bool `json:"mutating"`
 	// The UID of what the step changed.
 	TargetUID *string `json:"targetUID"`
-	// How the step ended; null while it runs.
+	// How the step ended, completed or failed; null while it runs.
 	Outcome *string `json:"outcome"`
 	// When the step started, in RFC 3339.
 	Time string `json:"time"`
@@ -302,7 +319,7 @@ type PastExecution struct {
 type Impact struct {
 	// The fields that the dry run said would change; null when there was no dry run.
 	Changes []Change `json:"changes"`
-	// How many pods are affected now.
+	// How many of the workload's pods end: those that scaling takes away, all of them when the template changes, none otherwise.
 	PodsAffected *int32 `json:"podsAffected"`
 	// How many of the workload's pods these are, in percent.
 	PodsAffectedPercent *int32 `json:"podsAffectedPercent"`

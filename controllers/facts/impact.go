@@ -1,0 +1,153 @@
+package facts
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"kubernaut.io/kubernaut/api/shared"
+	"kubernaut.io/kubernaut/controllers/kubernetesexecution/effects"
+	"kubernaut.io/kubernaut/policies/gate"
+)
+
+func (b builder) impact(preparation *effects.Preparation) {
+	if preparation.DryRun == nil && preparation.Result == nil && preparation.Target != nil {
+		b.missing("impact.changes", "no dry run was made, or its result could not be shown")
+	} else {
+		b.input.Impact.Changes = []gate.Change{}
+		for _, change := range preparation.DryRun {
+			b.input.Impact.Changes = append(b.input.Impact.Changes, gate.Change{
+				Path: change.Path, Before: value(change.Before), After: value(change.After),
+			})
+		}
+	}
+	if preparation.Target == nil {
+		b.input.Impact.PodsAffected, b.input.Impact.PodsAffectedPercent = new(int32(0)), new(int32(0))
+		return
+	}
+	b.pods(preparation)
+}
+
+// pods counts the pods that end.
+func (b builder) pods(preparation *effects.Preparation) {
+	affected, all, reason := podsAffected(preparation)
+	if reason != "" {
+		b.missing("impact.podsAffected", reason)
+		b.missing("impact.podsAffectedPercent", reason)
+		return
+	}
+	percent := int64(0)
+	if affected > 0 {
+		percent = min(100, (100*affected+all-1)/max(all, 1))
+	}
+	b.input.Impact.PodsAffected = new(int32(affected)) //nolint:gosec // the API's own fields are 32 bits wide
+	b.input.Impact.PodsAffectedPercent = new(int32(percent))
+}
+
+// Paths of the fields whose change ends pods.
+const (
+	pathReplicas = "/spec/replicas"
+	pathTemplate = "/spec/template"
+)
+
+// podsAffected counts the pods of a workload that end by the changes, and all that it has; or it gives the reason why that is
+// not known. What the dry run says includes what admission adds.
+func podsAffected(preparation *effects.Preparation) (affected, all int64, reason string) {
+	live := preparation.Live
+	if live == nil {
+		return 0, 0, "the target was not read"
+	}
+	if live.GroupVersionKind().Group != appsv1.GroupName {
+		return 0, 0, "which pods a change of a " + live.GetKind() + " ends is not known"
+	}
+	for _, change := range slices.Concat(preparation.Changes, preparation.DryRun) {
+		ends, of, known := endsPods(live, change)
+		if !known {
+			return 0, 0, "how many pods it has is not known"
+		}
+		if ends > affected {
+			affected, all = ends, of
+		}
+	}
+	return affected, all, ""
+}
+
+// endsPods counts the pods that one change ends, and all that there are.
+func endsPods(workload *unstructured.Unstructured, change shared.FieldChange) (ends, of int64, known bool) {
+	switch {
+	case change.Path == pathReplicas:
+		from, known := replicas(value(change.Before), 1)
+		to, alsoKnown := replicas(value(change.After), 1)
+		return max(0, from-to), from, known && alsoKnown
+	case change.Path == pathTemplate, strings.HasPrefix(change.Path, pathTemplate+"/"):
+		pods, known := podsOf(workload)
+		return pods, pods, known
+	case change.Path == "/spec":
+		return 0, 0, false
+	default:
+		return 0, 0, true
+	}
+}
+
+// replicas reads a number of replicas; absent is what the API server fills in.
+func replicas(value any, absent int64) (int64, bool) {
+	switch value := value.(type) {
+	case nil:
+		return absent, true
+	case float64:
+		return int64(value), true
+	default:
+		return 0, false
+	}
+}
+
+// podsOf counts the pods that a workload has now.
+func podsOf(workload *unstructured.Unstructured) (int64, bool) {
+	field := "replicas"
+	if workload.GetKind() == string(shared.WorkloadDaemonSet) {
+		field = "currentNumberScheduled"
+	}
+	pods, found, err := unstructured.NestedInt64(workload.Object, "status", field)
+	if err != nil {
+		return 0, false
+	}
+	if found {
+		return pods, true
+	}
+	// The API leaves out a zero; without any status the controller has not looked at the workload yet.
+	_, observed, err := unstructured.NestedInt64(workload.Object, "status", "observedGeneration")
+	return 0, err == nil && observed
+}
+
+func (b builder) rollback(preparation *effects.Preparation) {
+	inverse := preparation.Inverse
+	b.input.Rollback = gate.Rollback{Available: new(inverse != nil && inverse.AbsentReason == ""), Proven: preparation.RollbackProven}
+	b.input.Rollback.Restores = []gate.RestoredField{}
+	if inverse != nil {
+		for _, field := range inverse.Fields {
+			b.input.Rollback.Restores = append(b.input.Rollback.Restores, gate.RestoredField{Path: field.Path, Value: value(field.Before)})
+		}
+	}
+	if preparation.Target != nil && preparation.RollbackProven == nil {
+		reason := "no dry run was made"
+		if preparation.DryRunUnsupported != "" {
+			reason = "the API server could not try the change: " + preparation.DryRunUnsupported
+		}
+		b.missing("rollback.proven", reason)
+	}
+}
+
+func value(raw *apiextensionsv1.JSON) any {
+	if raw == nil {
+		return nil
+	}
+	var out any
+	if err := json.Unmarshal(raw.Raw, &out); err != nil {
+		return string(raw.Raw)
+	}
+	return out
+}
