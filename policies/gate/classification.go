@@ -31,12 +31,12 @@ func classificationQuery() string {
 	return "{" + strings.Join(members, ", ") + "}"
 }
 
-func (s *set) compileClassification(ctx context.Context, files fs.FS) error {
+func (b *compiledIn) compileClassification(ctx context.Context, files fs.FS) error {
 	modules, err := readModules(files, "classification")
 	if err != nil || len(modules) == 0 {
 		return err
 	}
-	s.classificationInput = documentOf(reflect.TypeFor[ClassificationInput]())
+	b.classificationInput = documentOf(reflect.TypeFor[ClassificationInput]())
 	var problems []Problem
 	for _, module := range modules {
 		problems = append(problems, module.packageProblems(classificationPackage)...)
@@ -44,12 +44,18 @@ func (s *set) compileClassification(ctx context.Context, files fs.FS) error {
 	if err := compileError(problems); err != nil {
 		return err
 	}
-	compiler, err := compileModules(modules, s.classificationInput, "")
+	schemas, err := schemaSet(b.classificationInput)
+	if err != nil {
+		return err
+	}
+	compiler, err := compileModules(modules, schemas)
 	if err != nil {
 		return err
 	}
 	for _, module := range modules {
-		problems = append(problems, referenceProblems(module, compiler.Modules[module.file], s.classificationInput, nil)...)
+		problems = append(problems, referenceProblems(
+			module, compiler.Modules[module.file], b.classificationInput, readableRules(classificationPackage),
+		)...)
 	}
 	problems = append(problems, missingRules(modules)...)
 	if err := compileError(problems); err != nil {
@@ -59,7 +65,7 @@ func (s *set) compileClassification(ctx context.Context, files fs.FS) error {
 	if err != nil {
 		return err
 	}
-	s.classify = &prepared
+	b.classify = &prepared
 	return nil
 }
 
@@ -77,27 +83,31 @@ func missingRules(modules []module) []Problem {
 // Classify says where a target runs, how urgent its signal is and who it belongs to. It shares the time limit and the bound on
 // concurrency with Evaluate.
 func (g *Gate) Classify(ctx context.Context, in *ClassificationInput) (shared.Classification, error) {
-	set := g.active.Load()
-	if set == nil || set.classify == nil {
+	base := g.compiledIn
+	if base == nil || base.classify == nil {
 		return shared.Classification{}, ErrNoClassification
 	}
 	if in == nil || in.APIVersion != InputVersion {
 		return shared.Classification{}, fmt.Errorf("classify: the input is not of version %s", InputVersion)
 	}
-	term, err := set.classificationInput.term(reflect.ValueOf(in))
+	term, err := base.classificationInput.term(reflect.ValueOf(in))
 	if err != nil {
 		return shared.Classification{}, fmt.Errorf("classify: input: %w", err)
 	}
-	release, err := g.acquire(ctx)
+	turn, err := g.acquire(ctx)
 	if err != nil {
 		return shared.Classification{}, fmt.Errorf("classify: %w", err)
 	}
-	defer release()
-	value, err := run(ctx, g.limit, *set.classify, term.Value)
+	defer turn.release()
+	value, err := run(ctx, g.limit, turn, *base.classify, term.Value)
 	if err != nil {
 		return shared.Classification{}, fmt.Errorf("classify: %w", err)
 	}
-	return readClassification(value)
+	object, ok := value.(ast.Object)
+	if !ok {
+		return shared.Classification{}, fmt.Errorf("classify: %w", errUndefined)
+	}
+	return readClassification(object)
 }
 
 func readClassification(value ast.Object) (shared.Classification, error) {

@@ -84,6 +84,21 @@ func TestWhatDoesNotCompileIsRefusedWithItsPlace(t *testing.T) {
 			want:        Problem{Row: 3, Column: 22, Line: `deny contains "x" if data.kubernaut.parameters.q.limit > 1`},
 			wantMessage: "data.kubernaut.parameters.q.limit",
 		},
+		"the parameters of all policies": {
+			body:        "deny contains \"x\" if data.kubernaut.parameters == {}",
+			want:        Problem{Row: 3, Column: 22, Line: `deny contains "x" if data.kubernaut.parameters == {}`},
+			wantMessage: "of data it may read only data.kubernaut.parameters.p",
+		},
+		"parameters under a computed name": {
+			body:        "deny contains \"x\" if data.kubernaut.parameters[input.step.name]",
+			want:        Problem{Row: 3, Column: 22, Line: `deny contains "x" if data.kubernaut.parameters[input.step.name]`},
+			wantMessage: "of data it may read only",
+		},
+		"the rules of another policy": {
+			body:        "deny contains \"x\" if count(data.kubernaut.safety.q.deny) == 0",
+			want:        Problem{Row: 3, Column: 28, Line: `deny contains "x" if count(data.kubernaut.safety.q.deny) == 0`},
+			wantMessage: "data.kubernaut.safety.q.deny",
+		},
 		"a comparison with a value of another type": {
 			body:        "deny contains \"x\" if input.stage == 1",
 			want:        Problem{Row: 3, Column: 22, Line: `deny contains "x" if input.stage == 1`},
@@ -235,7 +250,7 @@ func TestWhatIsFineCompiles(t *testing.T) {
 		"a local of free JSON":    "deny contains \"x\" if {\n\tspec := input.target.object.spec\n\tspec.a.b == 1\n}",
 		"object.get of a local":   "deny contains \"x\" if {\n\tobjects := {\"a\": 1}\n\tobject.get(objects, \"a\", 1) == 1\n}",
 		"a default rule":          "default a := 1\n\ndeny contains \"x\" if a == 2",
-		"the parameters as such":  `deny contains "x" if data.kubernaut.parameters == {}`,
+		"its own parameters":      `deny contains "x" if data.kubernaut.parameters.p == {}`,
 		"the import of Rego v1":   "import rego.v1\n\ndeny contains \"x\"",
 	} {
 		if _, err := New(Options{Policies: folder(map[string]string{"p": policyText("p", body)})}); err != nil {

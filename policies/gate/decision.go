@@ -80,9 +80,9 @@ func (d *Decision) refuse(reason string) {
 }
 
 // recordUnevaluated says which policies had no chance because another one took all the time.
-func (d *Decision) recordUnevaluated(policies []*policy) {
-	for _, policy := range policies {
-		d.Recorded = append(d.Recorded, errorResult(policy.name, "not evaluated: no time was left"))
+func (d *Decision) recordUnevaluated(members []*member) {
+	for _, member := range members {
+		d.Recorded = append(d.Recorded, errorResult(member.name, "not evaluated: no time was left"))
 	}
 }
 

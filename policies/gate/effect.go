@@ -41,24 +41,24 @@ func effectNamed(rule string) (effect, bool) {
 // The bounds of a result.
 const (
 	maxApprovers  = 5
+	maxResults    = 1000 // of one policy
 	maxCodeLength = 128
 )
 
 // readResults takes the rule sets of one policy apart. Any shape that is not that of a result is an error.
 func readResults(policy string, effects []effect, value ast.Value) ([]Result, error) {
-	sets, ok := value.(ast.Object)
-	if !ok {
-		return nil, fmt.Errorf("the results are not an object")
+	sets, ok := value.(*ast.Array)
+	if !ok || sets.Len() != len(effects) {
+		return nil, fmt.Errorf("the results are not those of the policy's rules")
 	}
 	var results []Result
-	for _, effect := range effects {
-		term := sets.Get(ast.InternedTerm(effect.rule()))
-		if term == nil {
-			return nil, fmt.Errorf("%s is undefined", effect.rule())
-		}
-		set, ok := term.Value.(ast.Set)
+	for i, effect := range effects {
+		set, ok := sets.Elem(i).Value.(ast.Set)
 		if !ok {
 			return nil, fmt.Errorf("%s is not a set", effect.rule())
+		}
+		if len(results)+set.Len() > maxResults {
+			return nil, fmt.Errorf("more than %d results", maxResults)
 		}
 		for _, element := range set.Slice() {
 			result, err := readResult(effect, element.Value)

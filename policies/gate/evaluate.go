@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -17,88 +18,174 @@ var (
 	errUndefined = errors.New("a rule set is undefined")
 )
 
-// evaluate runs the policies that decide, then those whose results are only warnings or recorded.
-func (g *Gate) evaluate(parent context.Context, groups stageGroups, input ast.Value, decision *Decision) {
-	ctx, cancel := context.WithTimeout(parent, g.limit)
+// abandonAfter is how long an evaluation may go on after its time. OPA asks between two steps whether it is to stop; a single
+// function, such as a regular expression on a huge text, is not interrupted and ends behind the decision's back.
+const abandonAfter = 20 * time.Millisecond
+
+// turn is the right to evaluate. It is given back when the decision is made and every evaluation that was begun for it has ended,
+// so that those that were abandoned count against the bound on concurrency too.
+type turn struct {
+	holders atomic.Int32
+	free    func()
+}
+
+func newTurn(free func()) *turn {
+	t := &turn{free: free}
+	t.hold()
+	return t
+}
+
+func (t *turn) hold() { t.holders.Add(1) }
+
+func (t *turn) release() {
+	if t.holders.Add(-1) == 0 {
+		t.free()
+	}
+}
+
+// evaluation is one decision being made.
+type evaluation struct {
+	limit    time.Duration
+	turn     *turn
+	in       *Input
+	input    ast.Value
+	decision *Decision
+}
+
+// judge runs the policies that decide, then those whose results are only warnings or recorded.
+func (e *evaluation) judge(parent context.Context, cell cell) {
+	ctx, cancel := context.WithTimeout(parent, e.limit)
 	defer cancel()
-	g.evaluateGroup(ctx, groups.deciding, input, decision)
+	e.evaluateGroup(ctx, cell.deciding.group(e.in))
+	advisory := cell.advisory.group(e.in)
 	if ctx.Err() == nil {
-		g.evaluateGroup(ctx, groups.advisory, input, decision)
+		e.evaluateGroup(ctx, advisory)
 	} else {
-		decision.recordUnevaluated(groups.advisory.policies)
+		e.decision.recordUnevaluated(advisory.members)
 	}
 	if parent.Err() != nil {
-		decision.Results = nil // policies that had no time are not at fault
-		decision.refuse(errCancelled.Error())
+		e.decision.Results = nil // policies that had no time are not at fault
+		e.decision.refuse(errCancelled.Error())
 	}
 }
 
 // evaluateGroup asks for all policies at once, for which it has half of the time. When that fails in any way it asks one by one,
 // which leaves no doubt who is at fault.
-func (g *Gate) evaluateGroup(ctx context.Context, group group, input ast.Value, decision *Decision) {
-	if len(group.policies) == 0 {
+func (e *evaluation) evaluateGroup(ctx context.Context, group *group) {
+	for _, broken := range group.broken {
+		e.decision.add(broken, []Result{errorResult(broken.name, broken.broken)})
+	}
+	if len(group.members) == 0 {
 		return
 	}
-	value, err := run(ctx, g.limit/2, group.together, input)
+	value, err := e.run(ctx, e.limit/2, group.together)
 	if err != nil {
-		g.evaluateSingly(ctx, group, input, decision)
+		e.evaluateSingly(ctx, group)
 		return
 	}
-	for _, policy := range group.policies {
-		results, err := resultsOf(policy, value)
-		if err != nil {
-			results = []Result{errorResult(policy.name, err.Error())}
-		}
-		decision.add(policy, results)
+	for i, member := range group.members {
+		e.file(member, value.Elem(i).Value)
 	}
 }
 
 // evaluateSingly blames the first policy that does not end within the time. Those after it had no chance; that is recorded.
-func (g *Gate) evaluateSingly(ctx context.Context, group group, input ast.Value, decision *Decision) {
-	for i, policy := range group.policies {
-		value, err := run(ctx, g.limit, group.single[policy.name], input)
-		var results []Result
-		if err == nil {
-			results, err = resultsOf(policy, value)
-		}
-		if errors.Is(err, errTimeLimit) {
-			decision.add(policy, []Result{errorResult(policy.name, fmt.Sprintf("%v of %v", err, g.limit))})
-			decision.recordUnevaluated(group.policies[i+1:])
+func (e *evaluation) evaluateSingly(ctx context.Context, group *group) {
+	for i, member := range group.members {
+		value, err := e.run(ctx, e.limit, member.alone)
+		switch {
+		case errors.Is(err, errTimeLimit):
+			e.blame(member, fmt.Sprintf("%v of %v", err, e.limit))
+			e.decision.recordUnevaluated(group.members[i+1:])
 			return
+		case err != nil:
+			e.blame(member, err.Error())
+		default:
+			e.file(member, value.Elem(0).Value)
 		}
-		if err != nil {
-			results = []Result{errorResult(policy.name, err.Error())}
-		}
-		decision.add(policy, results)
 	}
 }
 
-func resultsOf(policy *policy, value ast.Object) ([]Result, error) {
-	return readResults(policy.name, policy.effects, value.Get(ast.StringTerm(policy.name)).Value)
+func (e *evaluation) blame(member *member, reason string) {
+	e.decision.add(member.policy, []Result{errorResult(member.name, reason)})
 }
 
-// run evaluates one query, which has one result: an object.
-func run(
-	parent context.Context, limit time.Duration, query rego.PreparedEvalQuery, input ast.Value,
-) (ast.Object, error) {
+// file adds the results of a policy to the decision.
+func (e *evaluation) file(member *member, value ast.Value) {
+	results, err := readResults(member.name, member.effects, value)
+	if err != nil {
+		e.blame(member, err.Error())
+		return
+	}
+	e.decision.add(member.policy, results)
+}
+
+func (e *evaluation) run(ctx context.Context, limit time.Duration, query *query) (*ast.Array, error) {
+	prepared, err := query.get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	value, err := run(ctx, limit, e.turn, prepared, e.input)
+	if err != nil {
+		return nil, err
+	}
+	array, ok := value.(*ast.Array)
+	if !ok {
+		return nil, errUndefined
+	}
+	return array, nil
+}
+
+// outcome is what came of an evaluation.
+type outcome struct {
+	results rego.ResultSet
+	err     error
+}
+
+// run evaluates one query, which has one result. It returns when its time is over even if the evaluation does not end.
+func run(parent context.Context, limit time.Duration, turn *turn, query rego.PreparedEvalQuery, input ast.Value) (ast.Value, error) {
 	ctx, cancel := context.WithTimeout(parent, limit)
 	defer cancel()
 	if ctx.Err() != nil {
 		return nil, errTimeLimit
 	}
-	results, err := query.Eval(ctx, rego.EvalParsedInput(input))
-	if topdown.IsCancel(err) || errors.Is(err, context.DeadlineExceeded) {
+	done := make(chan outcome, 1)
+	turn.hold()
+	go func() {
+		defer turn.release()
+		done <- guarded(func() (rego.ResultSet, error) { return query.Eval(ctx, rego.EvalParsedInput(input)) })
+	}()
+	var ended outcome
+	select {
+	case ended = <-done:
+	case <-ctx.Done():
+		select {
+		case ended = <-done:
+		case <-time.After(abandonAfter):
+			return nil, errTimeLimit
+		}
+	}
+	switch {
+	case topdown.IsCancel(ended.err), errors.Is(ended.err, context.DeadlineExceeded):
 		return nil, errTimeLimit
-	}
-	if err != nil {
-		return nil, err
-	}
-	if len(results) != 1 {
+	case ended.err != nil:
+		return nil, ended.err
+	case len(ended.results) != 1:
 		return nil, errUndefined
 	}
-	object, ok := results[0].Expressions[0].Value.(ast.Object)
+	value, ok := ended.results[0].Expressions[0].Value.(ast.Value)
 	if !ok {
 		return nil, errUndefined
 	}
-	return object, nil
+	return value, nil
+}
+
+// guarded makes an error of a panic: a policy that finds a mistake in an evaluator must not take the operator down.
+func guarded(evaluate func() (rego.ResultSet, error)) (ended outcome) {
+	defer func() {
+		if problem := recover(); problem != nil {
+			ended = outcome{err: fmt.Errorf("the evaluation panicked: %v", problem)}
+		}
+	}()
+	results, err := evaluate()
+	return outcome{results: results, err: err}
 }

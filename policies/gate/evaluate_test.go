@@ -128,8 +128,14 @@ func TestTheHardestEffectDecides(t *testing.T) {
 			stage:    StageRollback, want: shared.VerdictDeny, wantRecorded: 1,
 			wantRules: []shared.FiredRule{{Policy: "b", Effect: shared.EffectDeny, Message: "no", Code: "c"}},
 		},
-		"a policy for a rollback is only recorded before": {
-			policies: map[string]string{"b": with("stages: [rollback]", "b", denies)}, want: shared.VerdictAllow, wantRecorded: 1,
+		"a policy for a rollback is not asked before": {
+			policies: map[string]string{"b": with("stages: [rollback]", "b", denies)}, want: shared.VerdictAllow,
+		},
+		"a policy for the plan is not asked before the step": {
+			policies: map[string]string{"b": with("stages: [plan]", "b", denies)}, stage: StageStep, want: shared.VerdictAllow,
+		},
+		"a policy for another action is not asked": {
+			policies: map[string]string{"b": with("match: {actions: [update-image]}", "b", denies)}, want: shared.VerdictAllow,
 		},
 		"a hold does not stop a rollback": {
 			policies: map[string]string{"b": with("stages: [rollback]", "b", holds)},

@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"runtime"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -32,19 +33,27 @@ type Options struct {
 	TimeLimit time.Duration
 	// MaxConcurrent is how many decisions evaluate at the same time. Default: four for every CPU.
 	MaxConcurrent int
+	// AwaitObjects has the gate begin without a set of policies: the first Apply makes it ready, and until then it denies everything.
+	// Without it the gate begins with the baseline.
+	AwaitObjects bool
 	// Now is the clock of Decision.Time and Duration; policies see only the time in their input. Default: time.Now.
 	Now func() time.Time
 }
 
 // Gate judges steps by the active set of policies. All its methods can be called concurrently.
 type Gate struct {
-	active atomic.Pointer[set]
-	turns  chan struct{}
-	limit  time.Duration
-	now    func() time.Time
+	compiledIn *compiledIn
+	active     atomic.Pointer[set]
+	turns      chan struct{}
+	limit      time.Duration
+	now        func() time.Time
+
+	applying sync.Mutex // held by Apply, which compiles; decisions never wait for it
+	mutex    sync.Mutex
+	changed  chan struct{}
 }
 
-// New compiles the policies. Its error is a *CompileError when one of them is wrong; then there is no gate. A folder without
+// New compiles the baseline. Its error is a *CompileError when one of its policies is wrong; then there is no gate. A folder without
 // policies is not an error: that gate denies everything.
 func New(options Options) (*Gate, error) {
 	if options.Policies == nil {
@@ -53,16 +62,24 @@ func New(options Options) (*Gate, error) {
 	if options.Now == nil {
 		options.Now = time.Now
 	}
-	compiled, err := compileSet(context.Background(), options.Policies, options.Parameters)
+	ctx := context.Background()
+	base, err := readCompiledIn(ctx, options.Policies, options.Parameters)
 	if err != nil {
 		return nil, fmt.Errorf("compile policies: %w", err)
 	}
 	gate := &Gate{
-		turns: make(chan struct{}, cmp.Or(max(options.MaxConcurrent, 0), 4*runtime.GOMAXPROCS(0))),
-		limit: cmp.Or(max(options.TimeLimit, 0), defaultTimeLimit),
-		now:   options.Now,
+		compiledIn: base,
+		turns:      make(chan struct{}, cmp.Or(max(options.MaxConcurrent, 0), 4*runtime.GOMAXPROCS(0))),
+		limit:      cmp.Or(max(options.TimeLimit, 0), defaultTimeLimit),
+		now:        options.Now,
+		changed:    make(chan struct{}),
 	}
-	gate.active.Store(compiled)
+	if options.AwaitObjects {
+		return gate, nil
+	}
+	if _, err := gate.Apply(ctx, nil); err != nil {
+		return nil, err
+	}
 	return gate, nil
 }
 
@@ -117,13 +134,14 @@ func (g *Gate) judge(ctx context.Context, in *Input, decision *Decision) {
 		return
 	}
 	decision.InputDigest = digest
-	release, err := g.acquire(ctx)
+	turn, err := g.acquire(ctx)
 	if err != nil {
 		decision.refuse(err.Error())
 		return
 	}
-	defer release()
-	g.evaluate(ctx, active.groups[in.Stage], document, decision)
+	defer turn.release()
+	evaluation := &evaluation{limit: g.limit, turn: turn, in: in, input: document, decision: decision}
+	evaluation.judge(ctx, active.cell(in))
 }
 
 // read turns the input into what OPA evaluates, and computes its digest.
@@ -142,7 +160,7 @@ func (s *set) read(in *Input) (ast.Value, string, error) {
 }
 
 // acquire waits for a turn, as long as an evaluation may take.
-func (g *Gate) acquire(ctx context.Context) (release func(), err error) {
+func (g *Gate) acquire(ctx context.Context) (*turn, error) {
 	if ctx.Err() != nil {
 		return nil, errCancelled
 	}
@@ -150,7 +168,7 @@ func (g *Gate) acquire(ctx context.Context) (release func(), err error) {
 	defer timer.Stop()
 	select {
 	case g.turns <- struct{}{}:
-		return func() { <-g.turns }, nil
+		return newTurn(func() { <-g.turns }), nil
 	case <-ctx.Done():
 		return nil, errCancelled
 	case <-timer.C:

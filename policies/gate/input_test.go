@@ -258,3 +258,6 @@ func TestSanitizeObject(t *testing.T) {
 		}
 	}
 }
+
+// pathOf is what follows the head of a reference.
+func pathOf(reference string) []*ast.Term { return ast.MustParseRef(reference)[1:] }

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+	"k8s.io/apimachinery/pkg/labels"
 )
 
 // Enforcement says what the results of a policy do.
@@ -36,24 +37,38 @@ type module struct {
 	parsed *ast.Module
 }
 
-// policy is one safety policy: its module, and what its METADATA and its parameters make of it.
+// policy is one safety policy: its module, and how it applies. METADATA says so for a policy of the baseline, the object for another.
 type policy struct {
 	module
 
+	object      string // the name of the object that it comes from, or that changed it; empty for the baseline
 	enforcement Enforcement
 	stages      []Stage
-	declared    []string // names of the parameters
-	effects     []effect // the rules that it has
+	match       Match
+	selector    labels.Selector // nil is every namespace
+	parameters  map[string]any
+	shape       *document // of the parameters
+	declared    []string  // names of the parameters of a policy of the baseline
+	effects     []effect  // the rules that it has
+	broken      string    // why it cannot be evaluated, and therefore denies; empty for a good one
 	digest      string
 }
 
+// decidesAt says whether the results of the policy count at a stage.
 func (p *policy) decidesAt(stage Stage) bool {
 	return p.enforcement == Enforce && slices.Contains(p.stages, stage)
+}
+
+// askedAt says whether the policy is evaluated at a stage at all. At a rollback every policy is: what those without that stage say
+// is recorded.
+func (p *policy) askedAt(stage Stage) bool {
+	return stage == StageRollback || slices.Contains(p.stages, stage)
 }
 
 const (
 	safetyPackage         = "kubernaut.safety"
 	classificationPackage = "kubernaut.classification"
+	libraryPackage        = "kubernaut.lib"
 )
 
 // policyName keeps the names of policies fit for a package path, a metric label and a Rego identifier.
@@ -99,6 +114,15 @@ func (m *module) parse() error {
 	return nil
 }
 
+// libraryProblems finds a module that is in the folder of the library and not in its package.
+func (m *module) libraryProblems() []Problem {
+	path := m.parsed.Package.Path
+	if !path.HasPrefix(ast.MustParseRef("data." + libraryPackage)) {
+		return []Problem{problemAt(*m, m.parsed.Package.Location, "the package of this file must be %s or below", libraryPackage)}
+	}
+	return nil
+}
+
 func (m *module) packageProblems(want string) []Problem {
 	path := m.parsed.Package.Path
 	if got := strings.TrimPrefix(path.String(), "data."); got != want {
@@ -107,7 +131,7 @@ func (m *module) packageProblems(want string) []Problem {
 	return nil
 }
 
-// newPolicy reads the METADATA and the rules of a module.
+// newPolicy reads the METADATA and the rules of a module of the baseline.
 func newPolicy(source module) (*policy, []Problem) {
 	if !policyName.MatchString(source.name) {
 		return nil, []Problem{problemAt(source, nil, "a policy's file name must match %s", policyName)}
@@ -115,15 +139,16 @@ func newPolicy(source module) (*policy, []Problem) {
 	if problems := source.packageProblems(safetyPackage + "." + source.name); problems != nil {
 		return nil, problems
 	}
-	result := &policy{module: source, enforcement: Enforce, stages: []Stage{StagePlan, StageStep}}
+	result := &policy{module: source}
 	problems := result.readMetadata()
 	return result, append(problems, result.readEffects()...)
 }
 
-// metadata is what the gate reads below custom in the METADATA of a policy.
+// metadata is what the gate reads below custom in the METADATA of a policy of the baseline.
 type metadata struct {
 	Enforcement *Enforcement      `json:"enforcement"`
 	Stages      []Stage           `json:"stages"`
+	Match       Match             `json:"match"`
 	Parameters  map[string]string `json:"parameters"`
 }
 
@@ -134,7 +159,7 @@ func (p *policy) readMetadata() []Problem {
 		}
 		return p.applyMetadata(annotations)
 	}
-	return nil
+	return p.settle()
 }
 
 func (p *policy) applyMetadata(annotations *ast.Annotations) []Problem {
@@ -143,25 +168,18 @@ func (p *policy) applyMetadata(annotations *ast.Annotations) []Problem {
 		return []Problem{problemAt(p.module, annotations.Location, "METADATA: custom: %v", err)}
 	}
 	p.declared = slices.Sorted(maps.Keys(custom.Parameters))
+	p.stages, p.match = custom.Stages, custom.Match
 	var problems []Problem
 	if custom.Enforcement != nil {
-		p.enforcement = *custom.Enforcement
-	}
-	if !slices.Contains([]Enforcement{Enforce, Warn, Audit}, p.enforcement) {
-		problems = append(problems, problemAt(p.module, annotations.Location,
-			"METADATA: unknown enforcement %q: Enforce, Warn and Audit are known", p.enforcement))
-	}
-	if custom.Stages != nil {
-		p.stages = custom.Stages
-	}
-	for _, stage := range p.stages {
-		if !slices.Contains(Stages(), stage) {
-			problems = append(problems, problemAt(p.module, annotations.Location,
-				"METADATA: unknown stage %q: plan, step and rollback are known", stage))
+		if p.enforcement = *custom.Enforcement; p.enforcement == "" {
+			problems = append(problems, problemAt(p.module, annotations.Location, "METADATA: an empty enforcement"))
 		}
 	}
-	if len(p.stages) == 0 {
+	if custom.Stages != nil && len(custom.Stages) == 0 {
 		problems = append(problems, problemAt(p.module, annotations.Location, "METADATA: no stage"))
+	}
+	for _, problem := range p.settle() {
+		problems = append(problems, problemAt(p.module, annotations.Location, "METADATA: %s", problem.Message))
 	}
 	return problems
 }
@@ -197,14 +215,26 @@ func effectOfRule(rule *ast.Rule) (effect, bool) {
 	return effectNamed(string(name))
 }
 
-// seal computes the digest of the policy: SHA-256 over its source and its parameters, which are canonical JSON.
-func (p *policy) seal(parameters map[string]any) error {
-	text, err := json.Marshal(parameters)
+// sealed is what the digest of a policy is computed over: all that makes it decide as it does.
+type sealed struct {
+	Source      string         `json:"source"`
+	Parameters  map[string]any `json:"parameters"`
+	Enforcement Enforcement    `json:"enforcement"`
+	Stages      []Stage        `json:"stages"`
+	Match       Match          `json:"match,omitzero"`
+	Broken      bool           `json:"broken,omitempty"`
+}
+
+// seal computes the digest of the policy: SHA-256 over its canonical JSON, in which the source stands by its own SHA-256.
+func (p *policy) seal() error {
+	text, err := json.Marshal(sealed{
+		Source: hexSHA256([]byte(p.text)), Parameters: p.parameters, Enforcement: p.enforcement,
+		Stages: slices.Sorted(slices.Values(p.stages)), Match: p.match, Broken: p.broken != "",
+	})
 	if err != nil {
 		return fmt.Errorf("parameters of %s: %w", p.name, err)
 	}
-	source := sha256.Sum256([]byte(p.text))
-	p.digest = hexSHA256(append(source[:], text...))
+	p.digest = hexSHA256(text)
 	return nil
 }
 
@@ -213,11 +243,14 @@ func hexSHA256(content []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// revisionOf identifies a set of policies: SHA-256 over their sorted digests, a line each.
-func revisionOf(policies []*policy) string {
-	digests := make([]string, len(policies))
-	for i, policy := range policies {
-		digests[i] = policy.digest
+// revisionOf identifies a set of policies: SHA-256 over their sorted digests, a line each, with those of the library.
+func revisionOf(policies []*policy, library []module) string {
+	digests := make([]string, 0, len(policies)+len(library))
+	for _, policy := range policies {
+		digests = append(digests, policy.digest)
+	}
+	for _, source := range library {
+		digests = append(digests, hexSHA256([]byte(source.text)))
 	}
 	slices.Sort(digests)
 	return hexSHA256([]byte(strings.Join(digests, "\n")))

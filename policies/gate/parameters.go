@@ -56,6 +56,7 @@ func parametersOf(policies []*policy, defaults parameterSets, overrides map[stri
 		if err != nil {
 			return nil, err
 		}
+		policy.parameters, policy.shape = merged[policy.name], shapeOfNames(merged[policy.name])
 	}
 	for _, sets := range []parameterSets{defaults, set} {
 		for name := range sets {

@@ -1,6 +1,9 @@
 package gate
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
@@ -9,15 +12,31 @@ import (
 type referenceCheck struct {
 	source   module
 	input    *document
-	params   *document
+	data     []readable
 	locals   map[ast.Var]ast.Ref
 	problems []Problem
 }
 
-func referenceProblems(source module, compiled *ast.Module, input *document, parameters []string) []Problem {
-	check := &referenceCheck{
-		source: source, input: input, params: parameterDocument(source.name, parameters), locals: localsOf(compiled),
+// readable is a part of data that a module may read, and what can be there; nil for rules, which the compiler checks.
+type readable struct {
+	root  ast.Ref
+	shape *document
+}
+
+func readableRules(packageName string) readable {
+	return readable{root: ast.MustParseRef("data." + packageName)}
+}
+
+// readableOf is all that a policy may read of data: its own rules and parameters, and the library.
+func readableOf(policy string, parameters *document) []readable {
+	own := ast.MustParseRef("data.kubernaut.parameters").Append(ast.StringTerm(policy))
+	return []readable{
+		{root: own, shape: parameters}, readableRules(safetyPackage + "." + policy), readableRules(libraryPackage),
 	}
+}
+
+func referenceProblems(source module, compiled *ast.Module, input *document, data ...readable) []Problem {
+	check := &referenceCheck{source: source, input: input, data: data, locals: localsOf(compiled)}
 	ast.WalkTerms(compiled, func(term *ast.Term) bool {
 		if ref, ok := term.Value.(ast.Ref); ok {
 			check.reference(ref, term.Location)
@@ -62,32 +81,43 @@ func (c *referenceCheck) resolve(ref ast.Ref) ast.Ref {
 	return ref
 }
 
-// parameterDocument is the shape of what a policy may read below data.kubernaut.parameters: its own, and nothing of others.
-func parameterDocument(policy string, names []string) *document {
-	own := &document{kind: kindObject}
-	for _, name := range names {
-		own.fields = append(own.fields, documentField{name: name, value: &document{kind: kindAny}})
-	}
-	return &document{kind: kindObject, fields: []documentField{{name: policy, value: own}}}
-}
-
 func (c *referenceCheck) reference(ref ast.Ref, location *ast.Location) {
 	switch ref = c.resolve(ref); {
 	case ref.HasPrefix(ast.InputRootRef):
-		c.check(c.input, ref, 1, location)
-	case ref.HasPrefix(parametersRef()):
-		c.check(c.params, ref, len(parametersRef()), location)
+		if !c.input.knows(ref[1:]) {
+			c.report(ref, location, "there is no such thing")
+		}
+	case ref.HasPrefix(ast.DefaultRootRef):
+		c.readsData(ref, location)
 	}
 }
 
-func (c *referenceCheck) check(root *document, ref ast.Ref, skip int, location *ast.Location) {
-	if root.knows(ref[skip:]) {
+func (c *referenceCheck) readsData(ref ast.Ref, location *ast.Location) {
+	for _, part := range c.data {
+		if !ref.HasPrefix(part.root) {
+			continue
+		}
+		if part.shape != nil && !part.shape.knows(ref[len(part.root):]) {
+			c.report(ref, location, "there is no such thing")
+		}
 		return
 	}
+	names := make([]string, len(c.data))
+	for i, part := range c.data {
+		names[i] = part.root.String()
+	}
+	c.report(ref, location, "of data it may read only "+strings.Join(names, ", "))
+}
+
+func (c *referenceCheck) report(ref ast.Ref, location *ast.Location, message string) {
 	if location == nil {
 		location = ref[0].Location
 	}
-	c.problems = append(c.problems, problemAt(c.source, location, "%s: there is no such thing", ref))
+	problem := problemAt(c.source, location, "%s: %s", ref, message)
+	// One place is reached on several ways: as a term, and through object.get or a local variable.
+	if !slices.Contains(c.problems, problem) {
+		c.problems = append(c.problems, problem)
+	}
 }
 
 // objectGet checks the path of object.get(input…, key or path, default).
@@ -118,6 +148,3 @@ func asRef(term *ast.Term) ast.Ref {
 		return nil
 	}
 }
-
-// parametersRef is where a policy finds parameters.
-func parametersRef() ast.Ref { return ast.MustParseRef("data.kubernaut.parameters") }

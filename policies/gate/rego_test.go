@@ -83,7 +83,7 @@ func runRegoTests(t *testing.T, modules map[string]*ast.Module, coverage *cover.
 	if err != nil {
 		t.Fatal(err)
 	}
-	store := inmem.NewFromObject(map[string]any{"kubernaut": map[string]any{"parameters": parameters.plain()}})
+	store := inmem.NewFromObject(map[string]any{"kubernaut": map[string]any{"parameters": plain(parameters)}})
 	txn, err := store.NewTransaction(t.Context(), storage.TransactionParams{})
 	if err != nil {
 		t.Fatal(err)
@@ -108,4 +108,12 @@ func runRegoTests(t *testing.T, modules map[string]*ast.Module, coverage *cover.
 		passed[result.Package]++
 	}
 	return passed
+}
+
+func plain(parameters parameterSets) map[string]any {
+	plain := map[string]any{}
+	for policy, values := range parameters {
+		plain[policy] = values
+	}
+	return plain
 }

@@ -1,229 +1,274 @@
 package gate
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
-	"io/fs"
-	"reflect"
+	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
 	"github.com/open-policy-agent/opa/v1/storage"
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"kubernaut.io/kubernaut/api/shared"
 )
 
-// set is a compiled set of policies with all that an evaluation needs. It never changes.
+// set is policies that decide together, with all that an evaluation needs. Which policies are in it never changes; queries are
+// prepared when they are first needed.
 type set struct {
 	policies []*policy
 	revision string
 	input    *document
-	groups   map[Stage]stageGroups
+	objects  atomic.Pointer[map[string]PolicyStatus]
+	built    map[string]builtPolicy
 
-	classificationInput *document
-	classify            *rego.PreparedEvalQuery // nil when there is no classification
+	compiler *ast.Compiler
+	store    storage.Store
+	cells    map[cellKey]cell
 }
 
-// stageGroups are the policies by what they can do at a stage. Those that can only be recorded are evaluated last, so that they
-// take no time from those that decide.
-type stageGroups struct {
-	deciding, advisory group
+// builtPolicy is a policy made of an object, to be used again in the next set.
+type builtPolicy struct {
+	policy   *policy
+	problems []Problem
 }
 
-// group is policies that are evaluated by one query, and if that fails one by one.
-type group struct {
-	policies []*policy
-	together rego.PreparedEvalQuery
-	single   map[string]rego.PreparedEvalQuery
+// cellKey is what selects policies without looking at each.
+type cellKey struct {
+	stage  Stage
+	action shared.ActionType // anyAction for a type that the catalogue lacks
 }
 
-// entryPackage holds the generated rules that the queries ask for.
-const entryPackage = "kubernaut.gate"
+const anyAction shared.ActionType = ""
 
-// compileSet compiles everything below a folder of policies.
-func compileSet(ctx context.Context, files fs.FS, overrides map[string]any) (*set, error) {
-	defaults, err := readParameters(files)
+// cell is the policies that are asked about one type of action at one stage, by what they can do. Those that can only be recorded
+// are evaluated last, so that they take no time from those that decide.
+type cell struct {
+	deciding, advisory *selection
+}
+
+// assemble compiles policies into a set.
+func assemble(ctx context.Context, base *compiledIn, policies []*policy) (*set, error) {
+	policies = slices.SortedFunc(slices.Values(policies), func(a, b *policy) int { return cmp.Compare(a.name, b.name) })
+	compiler, err := compileTogether(policies, base.library)
 	if err != nil {
 		return nil, err
 	}
-	policies, err := readPolicies(files)
-	if err != nil {
-		return nil, err
-	}
-	parameters, err := parametersOf(policies, defaults, overrides)
-	if err != nil {
-		return nil, err
-	}
-	result := &set{policies: policies, input: documentOf(reflect.TypeFor[Input]())}
+	parameters := map[string]any{}
 	for _, policy := range policies {
-		if err := policy.seal(parameters[policy.name]); err != nil {
-			return nil, err
+		if policy.broken == "" {
+			parameters[policy.name] = policy.parameters
 		}
 	}
-	result.revision = revisionOf(policies)
-	if err := result.compilePolicies(ctx, parameters); err != nil {
-		return nil, err
+	result := &set{
+		policies: policies, revision: revisionOf(policies, base.library), input: base.input, compiler: compiler,
+		store: inmem.NewFromObjectWithOpts(
+			map[string]any{"kubernaut": map[string]any{"parameters": parameters}},
+			inmem.OptReturnASTValuesOnRead(true),
+		),
 	}
-	if err := result.compileClassification(ctx, files); err != nil {
-		return nil, err
-	}
-	return result, nil
+	return result, result.index(ctx)
 }
 
-func readPolicies(files fs.FS) ([]*policy, error) {
-	modules, err := readModules(files, "safety")
-	if err != nil {
-		return nil, err
-	}
-	var policies []*policy
-	var problems []Problem
-	for _, module := range modules {
-		policy, found := newPolicy(module)
-		policies, problems = append(policies, policy), append(problems, found...)
-	}
-	return policies, compileError(problems)
-}
-
-func (s *set) compilePolicies(ctx context.Context, parameters parameterSets) error {
-	modules := make([]module, len(s.policies))
+// index puts every policy into the cells in which it is asked, and prepares the queries of those that need no look at a namespace.
+func (s *set) index(ctx context.Context) error {
+	members := make([]*member, len(s.policies))
 	for i, policy := range s.policies {
-		modules[i] = policy.module
+		members[i] = &member{policy: policy}
+		members[i].alone = s.query(fmt.Sprintf("[%s]", entry(policy)))
 	}
-	compiler, err := compileModules(modules, s.input, entryModule(s.policies))
-	if err != nil {
-		return err
-	}
-	var problems []Problem
-	for _, policy := range s.policies {
-		compiled := compiler.Modules[policy.file]
-		problems = append(problems, referenceProblems(policy.module, compiled, s.input, policy.declared)...)
-	}
-	if err := compileError(problems); err != nil {
-		return err
-	}
-	store := inmem.NewFromObjectWithOpts(
-		map[string]any{"kubernaut": map[string]any{"parameters": parameters.plain()}},
-		inmem.OptReturnASTValuesOnRead(true),
-	)
-	return s.prepare(ctx, compiler, store)
-}
-
-func (p parameterSets) plain() map[string]any {
-	plain := map[string]any{}
-	for policy, values := range p {
-		plain[policy] = values
-	}
-	return plain
-}
-
-// compileModules compiles in strict mode, in the sandbox, and with the types of the input.
-func compileModules(sources []module, input *document, entry string) (*ast.Compiler, error) {
-	schemas, err := schemaSet(input)
-	if err != nil {
-		return nil, err
-	}
-	modules := map[string]*ast.Module{}
-	for _, source := range sources {
-		modules[source.file] = source.parsed
-	}
-	if entry != "" {
-		modules["entry"], err = ast.ParseModuleWithOpts("entry", entry, ast.ParserOptions{RegoVersion: ast.RegoV1})
-		if err != nil {
-			return nil, fmt.Errorf("entry point: %w", err)
-		}
-	}
-	compiler := ast.NewCompiler().WithCapabilities(capabilities()).WithStrict(true).WithSchemas(schemas)
-	if compiler.Compile(modules); compiler.Failed() {
-		return nil, compileError(problemsOf(compiler.Errors, sources))
-	}
-	return compiler, nil
-}
-
-// schemaSet puts the schema at the root, where it holds for every rule.
-func schemaSet(input *document) (*ast.SchemaSet, error) {
-	text, err := json.Marshal(input.schema(nil))
-	if err != nil {
-		return nil, fmt.Errorf("input schema: %w", err)
-	}
-	var schema any
-	if err := json.Unmarshal(text, &schema); err != nil {
-		return nil, fmt.Errorf("input schema: %w", err)
-	}
-	schemas := ast.NewSchemaSet()
-	schemas.Put(ast.SchemaRootRef, schema)
-	return schemas, nil
-}
-
-// entryModule generates a rule for every query: one entry point costs a third of asking for every package.
-func entryModule(policies []*policy) string {
-	var text strings.Builder
-	fmt.Fprintf(&text, "package %s\n", entryPackage)
-	for _, policy := range policies {
-		fmt.Fprintf(&text, "policy[%q] := %s\n", policy.name, entryRule(policy))
-	}
+	s.cells = map[cellKey]cell{}
+	groups := map[string]*group{}
 	for _, stage := range Stages() {
-		deciding, advisory := split(policies, stage)
-		fmt.Fprintf(&text, "%s := %s\n", togetherRule(stage, "deciding"), entryRule(deciding...))
-		fmt.Fprintf(&text, "%s := %s\n", togetherRule(stage, "advisory"), entryRule(advisory...))
-	}
-	return text.String()
-}
-
-func togetherRule(stage Stage, role string) string {
-	return string(stage) + "_" + role
-}
-
-// entryRule is an object of the rule sets of policies; it is undefined as soon as one of them is.
-func entryRule(policies ...*policy) string {
-	members := make([]string, len(policies))
-	for i, policy := range policies {
-		sets := make([]string, len(policy.effects))
-		for j, effect := range policy.effects {
-			sets[j] = fmt.Sprintf("%q: data.%s[%q].%s", effect.rule(), safetyPackage, policy.name, effect.rule())
-		}
-		members[i] = fmt.Sprintf("%q: {%s}", policy.name, strings.Join(sets, ", "))
-	}
-	return "{" + strings.Join(members, ", ") + "}"
-}
-
-func split(policies []*policy, stage Stage) (deciding, advisory []*policy) {
-	for _, policy := range policies {
-		if policy.decidesAt(stage) {
-			deciding = append(deciding, policy)
-		} else {
-			advisory = append(advisory, policy)
-		}
-	}
-	return deciding, advisory
-}
-
-func (s *set) prepare(ctx context.Context, compiler *ast.Compiler, store storage.Store) error {
-	single := map[string]rego.PreparedEvalQuery{}
-	for _, policy := range s.policies {
-		prepared, err := prepareQuery(ctx, compiler, store, fmt.Sprintf("data.%s.policy[%q]", entryPackage, policy.name))
-		if err != nil {
-			return err
-		}
-		single[policy.name] = prepared
-	}
-	s.groups = map[Stage]stageGroups{}
-	for _, stage := range Stages() {
-		deciding, advisory := split(s.policies, stage)
-		groups := stageGroups{
-			deciding: group{policies: deciding, single: single},
-			advisory: group{policies: advisory, single: single},
-		}
-		for role, group := range map[string]*group{"deciding": &groups.deciding, "advisory": &groups.advisory} {
-			prepared, err := prepareQuery(ctx, compiler, store, "data."+entryPackage+"."+togetherRule(stage, role))
-			if err != nil {
-				return err
+		for _, action := range append(shared.ActionTypes(), anyAction) {
+			deciding, advisory := &selection{set: s}, &selection{set: s}
+			for _, member := range members {
+				switch {
+				case !member.askedAt(stage) || !member.concerns(action):
+				case member.decidesAt(stage):
+					deciding.add(member)
+				default:
+					advisory.add(member)
+				}
 			}
-			group.together = prepared
+			for _, selection := range []*selection{deciding, advisory} {
+				if err := selection.prepare(ctx, groups); err != nil {
+					return err
+				}
+			}
+			s.cells[cellKey{stage, action}] = cell{deciding: deciding, advisory: advisory}
 		}
-		s.groups[stage] = groups
 	}
 	return nil
+}
+
+func (s *set) cell(in *Input) cell {
+	if found, known := s.cells[cellKey{in.Stage, in.Step.Action.Type}]; known {
+		return found
+	}
+	return s.cells[cellKey{in.Stage, anyAction}]
+}
+
+// concerns says whether the policy is asked about a type of action; about one that the catalogue lacks every policy is.
+func (p *policy) concerns(action shared.ActionType) bool {
+	return action == anyAction || len(p.match.Actions) == 0 || slices.Contains(p.match.Actions, action)
+}
+
+// member is a policy in a set, with the query that asks it alone.
+type member struct {
+	*policy
+
+	alone *query
+}
+
+// group is policies that are asked by one query, and if that fails one by one.
+type group struct {
+	members  []*member // that can be evaluated
+	broken   []*policy
+	together *query
+}
+
+func (s *set) group(members []*member) *group {
+	result := &group{}
+	var entries []string
+	for _, member := range members {
+		if member.broken != "" {
+			result.broken = append(result.broken, member.policy)
+			continue
+		}
+		result.members = append(result.members, member)
+		entries = append(entries, entry(member.policy))
+	}
+	result.together = s.query("[" + strings.Join(entries, ", ") + "]")
+	return result
+}
+
+// entry asks for all rule sets of a policy; it is undefined as soon as one of them is.
+func entry(policy *policy) string {
+	sets := make([]string, len(policy.effects))
+	for i, effect := range policy.effects {
+		sets[i] = fmt.Sprintf("data.%s[%q].%s", safetyPackage, policy.name, effect.rule())
+	}
+	return "[" + strings.Join(sets, ", ") + "]"
+}
+
+// selection is the policies of a cell that can do the same. Those with a namespace selector are held by selector, so that each is
+// evaluated once; which of them match selects the group.
+type selection struct {
+	set       *set
+	always    []*member
+	selective []selective
+
+	all    *group // when nothing is selective
+	mutex  sync.RWMutex
+	groups map[string]*group // by the selectors that match
+}
+
+type selective struct {
+	text     string
+	selector labels.Selector
+	members  []*member
+}
+
+// maxGroups bounds the groups that are kept for a selection. Namespaces have few kinds of labels, as far as policies see them.
+const maxGroups = 256
+
+func (s *selection) add(m *member) {
+	if m.selector == nil {
+		s.always = append(s.always, m)
+		return
+	}
+	text := m.selector.String()
+	for i := range s.selective {
+		if s.selective[i].text == text {
+			s.selective[i].members = append(s.selective[i].members, m)
+			return
+		}
+	}
+	s.selective = append(s.selective, selective{text: text, selector: m.selector, members: []*member{m}})
+}
+
+// prepare makes the group of a selection without selectors, the same one for all cells with the same policies.
+func (s *selection) prepare(ctx context.Context, known map[string]*group) error {
+	s.groups = map[string]*group{}
+	if len(s.selective) > 0 {
+		return nil
+	}
+	names := make([]string, len(s.always))
+	for i, member := range s.always {
+		names[i] = member.name
+	}
+	key := strings.Join(names, " ")
+	if known[key] == nil {
+		known[key] = s.set.group(s.always)
+		if _, err := known[key].together.get(ctx); err != nil {
+			return err
+		}
+	}
+	s.all = known[key]
+	return nil
+}
+
+// group is the policies that are asked about a step.
+func (s *selection) group(in *Input) *group {
+	if s.all != nil {
+		return s.all
+	}
+	key := make([]byte, len(s.selective))
+	for i := range s.selective {
+		if covers(s.selective[i].selector, in) {
+			key[i] = 1
+		}
+	}
+	s.mutex.RLock()
+	found := s.groups[string(key)]
+	s.mutex.RUnlock()
+	if found != nil {
+		return found
+	}
+	members := slices.Clone(s.always)
+	for i := range s.selective {
+		if key[i] == 1 {
+			members = append(members, s.selective[i].members...)
+		}
+	}
+	made := s.set.group(members)
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	if found := s.groups[string(key)]; found != nil {
+		return found
+	}
+	if len(s.groups) >= maxGroups {
+		clear(s.groups)
+	}
+	s.groups[string(key)] = made
+	return made
+}
+
+// query is one that is prepared when it is first needed.
+type query struct {
+	set  *set
+	text string
+
+	once     sync.Once
+	prepared rego.PreparedEvalQuery
+	err      error
+}
+
+func (s *set) query(text string) *query { return &query{set: s, text: text} }
+
+// get prepares the query, whatever becomes of the caller: the next one needs it too.
+func (q *query) get(ctx context.Context) (rego.PreparedEvalQuery, error) {
+	q.once.Do(func() {
+		q.prepared, q.err = prepareQuery(context.WithoutCancel(ctx), q.set.compiler, q.set.store, q.text)
+	})
+	return q.prepared, q.err
 }
 
 func prepareQuery(
@@ -246,4 +291,19 @@ func prepareQuery(
 // keepValue leaves a result as OPA's value: JSON could not tell a set from a list.
 func keepValue(term *ast.Term, _ *rego.EvalContext) (any, error) {
 	return term.Value, nil
+}
+
+// schemaSet puts the schema at the root, where it holds for every rule.
+func schemaSet(input *document) (*ast.SchemaSet, error) {
+	text, err := json.Marshal(input.schema(nil))
+	if err != nil {
+		return nil, fmt.Errorf("input schema: %w", err)
+	}
+	var schema any
+	if err := json.Unmarshal(text, &schema); err != nil {
+		return nil, fmt.Errorf("input schema: %w", err)
+	}
+	schemas := ast.NewSchemaSet()
+	schemas.Put(ast.SchemaRootRef, schema)
+	return schemas, nil
 }
