@@ -294,7 +294,7 @@ func TestWhatCannotBeUsedDeniesWhatItCovers(t *testing.T) {
 			wantPolicy: "a", wantProblem: "leads out of the schema",
 		},
 		"parameters that are not those of the schema": {
-			object: object("a", denies, parameters(`{"limit": "3"}`), parametersSchema(`{"properties": {"limit": {"type": "integer"}}}`)),
+			object:     object("a", denies, parameters(`{"limit": "3"}`), parametersSchema(`{"properties": {"limit": {"type": "integer"}}}`)),
 			wantPolicy: "a", wantProblem: "parameters: limit: Invalid type",
 		},
 		"a parameter that the schema lacks": {
@@ -578,7 +578,7 @@ func TestPoliciesThatTakeTooMuch(t *testing.T) {
 			"ones := [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20]",
 	} {
 		t.Run(sentence, func(t *testing.T) {
-			gate, err := New(Options{TimeLimit: shortLimit})
+			gate, err := New(Options{TimeLimit: 700 * time.Millisecond})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -595,11 +595,11 @@ func TestPoliciesThatTakeTooMuch(t *testing.T) {
 			done := make(chan struct{})
 			var group sync.WaitGroup
 			group.Go(func() {
-				for {
+				for ticker := time.NewTicker(10 * time.Millisecond); ; {
 					select {
 					case <-done:
 						return
-					default:
+					case <-ticker.C:
 						if got := gate.Evaluate(t.Context(), scaleInput()); got.Verdict != shared.VerdictAllow {
 							t.Errorf("another step: %v", got.Rules)
 						}
@@ -608,10 +608,13 @@ func TestPoliciesThatTakeTooMuch(t *testing.T) {
 			})
 			wantPolicyError(t, gate.Evaluate(t.Context(), huge), "bad")
 			// The machine may be busy with something else: once in three times it must be quick enough.
-			took := []time.Duration{timeOfJudging(t, gate, huge), timeOfJudging(t, gate, huge), timeOfJudging(t, gate, huge)}
+			var took []time.Duration
+			for len(took) < 3 && (len(took) == 0 || slices.Min(took) > gate.limit+100*time.Millisecond) {
+				took = append(took, timeOfJudging(t, gate, huge))
+			}
 			close(done)
 			group.Wait()
-			if slices.Min(took) > shortLimit+100*time.Millisecond {
+			if slices.Min(took) > gate.limit+100*time.Millisecond {
 				t.Errorf("it took %v", took)
 			}
 		})

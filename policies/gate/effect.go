@@ -46,14 +46,10 @@ const (
 )
 
 // readResults takes the rule sets of one policy apart. Any shape that is not that of a result is an error.
-func readResults(policy string, effects []effect, value ast.Value) ([]Result, error) {
-	sets, ok := value.(*ast.Array)
-	if !ok || sets.Len() != len(effects) {
-		return nil, fmt.Errorf("the results are not those of the policy's rules")
-	}
+func readResults(policy string, effects []effect, sets []*ast.Term) ([]Result, error) {
 	var results []Result
 	for i, effect := range effects {
-		set, ok := sets.Elem(i).Value.(ast.Set)
+		set, ok := sets[i].Value.(ast.Set)
 		if !ok {
 			return nil, fmt.Errorf("%s is not a set", effect.rule())
 		}

@@ -78,20 +78,21 @@ func (e *evaluation) evaluateGroup(ctx context.Context, group *group) {
 	if len(group.members) == 0 {
 		return
 	}
-	value, err := e.run(ctx, e.limit/2, group.together)
+	sets, err := e.run(ctx, e.limit/2, group.together, group.members...)
 	if err != nil {
 		e.evaluateSingly(ctx, group)
 		return
 	}
-	for i, member := range group.members {
-		e.file(member, value.Elem(i).Value)
+	for _, member := range group.members {
+		e.file(member, sets[:len(member.effects)])
+		sets = sets[len(member.effects):]
 	}
 }
 
 // evaluateSingly blames the first policy that does not end within the time. Those after it had no chance; that is recorded.
 func (e *evaluation) evaluateSingly(ctx context.Context, group *group) {
 	for i, member := range group.members {
-		value, err := e.run(ctx, e.limit, member.alone)
+		sets, err := e.run(ctx, e.limit, member.alone, member)
 		switch {
 		case errors.Is(err, errTimeLimit):
 			e.blame(member, fmt.Sprintf("%v of %v", err, e.limit))
@@ -100,7 +101,7 @@ func (e *evaluation) evaluateSingly(ctx context.Context, group *group) {
 		case err != nil:
 			e.blame(member, err.Error())
 		default:
-			e.file(member, value.Elem(0).Value)
+			e.file(member, sets)
 		}
 	}
 }
@@ -110,8 +111,8 @@ func (e *evaluation) blame(member *member, reason string) {
 }
 
 // file adds the results of a policy to the decision.
-func (e *evaluation) file(member *member, value ast.Value) {
-	results, err := readResults(member.name, member.effects, value)
+func (e *evaluation) file(member *member, sets []*ast.Term) {
+	results, err := readResults(member.name, member.effects, sets)
 	if err != nil {
 		e.blame(member, err.Error())
 		return
@@ -119,7 +120,8 @@ func (e *evaluation) file(member *member, value ast.Value) {
 	e.decision.add(member.policy, results)
 }
 
-func (e *evaluation) run(ctx context.Context, limit time.Duration, query *query) (*ast.Array, error) {
+// run asks for the rule sets of members; that one of them is undefined is an error.
+func (e *evaluation) run(ctx context.Context, limit time.Duration, query *query, members ...*member) ([]*ast.Term, error) {
 	prepared, err := query.get(ctx)
 	if err != nil {
 		return nil, err
@@ -128,11 +130,17 @@ func (e *evaluation) run(ctx context.Context, limit time.Duration, query *query)
 	if err != nil {
 		return nil, err
 	}
-	array, ok := value.(*ast.Array)
-	if !ok {
+	want := 0
+	for _, member := range members {
+		want += len(member.effects)
+	}
+	sets, ok := value.(*ast.Array)
+	if !ok || sets.Len() != want {
 		return nil, errUndefined
 	}
-	return array, nil
+	terms := make([]*ast.Term, 0, want)
+	sets.Foreach(func(term *ast.Term) { terms = append(terms, term) })
+	return terms, nil
 }
 
 // outcome is what came of an evaluation.

@@ -81,7 +81,7 @@ func (s *set) index(ctx context.Context) error {
 	members := make([]*member, len(s.policies))
 	for i, policy := range s.policies {
 		members[i] = &member{policy: policy}
-		members[i].alone = s.query(fmt.Sprintf("[%s]", entry(policy)))
+		members[i].alone = s.query(questionsOf(policy))
 	}
 	s.cells = map[cellKey]cell{}
 	groups := map[string]*group{}
@@ -136,26 +136,28 @@ type group struct {
 
 func (s *set) group(members []*member) *group {
 	result := &group{}
-	var entries []string
+	var policies []*policy
 	for _, member := range members {
 		if member.broken != "" {
 			result.broken = append(result.broken, member.policy)
 			continue
 		}
-		result.members = append(result.members, member)
-		entries = append(entries, entry(member.policy))
+		result.members, policies = append(result.members, member), append(policies, member.policy)
 	}
-	result.together = s.query("[" + strings.Join(entries, ", ") + "]")
+	result.together = s.query(questionsOf(policies...))
 	return result
 }
 
-// entry asks for all rule sets of a policy; it is undefined as soon as one of them is.
-func entry(policy *policy) string {
-	sets := make([]string, len(policy.effects))
-	for i, effect := range policy.effects {
-		sets[i] = fmt.Sprintf("data.%s[%q].%s", safetyPackage, policy.name, effect.rule())
+// questionsOf is a query for the rule sets of policies, in order; one that is undefined is missing in the answer. It iterates, because
+// OPA evaluates what follows an expression inside it: a list of as many expressions would need a deep stack.
+func questionsOf(policies ...*policy) string {
+	var rules []string
+	for _, policy := range policies {
+		for _, effect := range policy.effects {
+			rules = append(rules, fmt.Sprintf("[%q, %q]", policy.name, effect.rule()))
+		}
 	}
-	return "[" + strings.Join(sets, ", ") + "]"
+	return fmt.Sprintf("[results | some rule in [%s]; results := data.%s[rule[0]][rule[1]]]", strings.Join(rules, ", "), safetyPackage)
 }
 
 // selection is the policies of a cell that can do the same. Those with a namespace selector are held by selector, so that each is
