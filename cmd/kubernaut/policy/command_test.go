@@ -1,0 +1,115 @@
+package policy
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// result is how one command ended.
+type result struct {
+	out  string
+	code int
+	err  error
+}
+
+// kubernaut runs kubernaut policy with arguments. Names of folders in the output are cut down to what stands below the folder.
+func kubernaut(t testing.TB, args ...string) result {
+	t.Helper()
+	var out bytes.Buffer
+	command := NewCommand()
+	command.SilenceUsage, command.SilenceErrors = true, true
+	command.SetOut(&out)
+	command.SetErr(&out)
+	command.SetArgs(args)
+	err := command.ExecuteContext(t.Context())
+	return result{out: out.String(), code: ExitCode(err), err: err}
+}
+
+func (r result) want(t *testing.T, code int, texts ...string) {
+	t.Helper()
+	if r.code != code {
+		t.Errorf("exit code %d, want %d: %v", r.code, code, r.err)
+	}
+	all := r.out
+	if r.err != nil {
+		all += r.err.Error()
+	}
+	for _, text := range texts {
+		if !strings.Contains(all, text) {
+			t.Errorf("%q is not in:\n%s", text, all)
+		}
+	}
+}
+
+// inFolder makes a folder with files, and the working directory of the test.
+func inFolder(t testing.TB, files map[string]string) {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range files {
+		file := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Chdir(dir)
+}
+
+const silentPolicy = `package kubernaut.safety.silent
+
+deny contains "not here" if {
+	input.target.namespace == "shop"
+}
+`
+
+func TestCheck(t *testing.T) {
+	inFolder(t, map[string]string{
+		"silent/silent.rego": silentPolicy,
+		"broken/broken.rego": "package kubernaut.safety.broken\n\ndeny contains \"x\" if input.taregt == 1\n",
+		"good/good.rego":     "package kubernaut.safety.good\n\nhold contains \"stop\" if true\n",
+	})
+	kubernaut(t, "check", "--baseline").want(t, ExitOK, "ok")
+	kubernaut(t, "check", "good").want(t, ExitOK, "1 policy: ok\n")
+	kubernaut(t, "check", "broken").want(t, ExitUsage, "input.taregt", "do not compile")
+	kubernaut(t, "check").want(t, ExitUsage, "--baseline")
+	kubernaut(t, "check", "nowhere").want(t, ExitUsage, "nowhere")
+	kubernaut(t, "check", "good", "-o", "yaml").want(t, ExitUsage, "--output")
+	kubernaut(t, "check", "--frobnicate").want(t, ExitUsage, "frobnicate")
+
+	got := kubernaut(t, "check", "silent")
+	want := `silent/silent.rego:4:2: deny reads input.target.namespace: when it is missing, the rule is undefined and allows in silence
+  	input.target.namespace == "shop"
+  	^
+
+    Write what is permitted as a rule of its own, and deny when it does not hold:
+
+    deny contains {"code": "…", "msg": "…"} if {
+    	not is_permitted
+    }
+
+    is_permitted if {
+    	namespace := input.target.namespace
+    	… # what namespace must be
+    }
+
+`
+	if diff := cmp.Diff(want, got.out); diff != "" || got.code != ExitFindings {
+		t.Errorf("exit code %d, (-want +got):\n%s", got.code, diff)
+	}
+	kubernaut(t, "check", "silent", "-o", "json").want(t, ExitFindings, `"kind": "silent"`, `"row": 4`, `"rule": "deny"`)
+	kubernaut(t, "check", "good", "-o", "json").want(t, ExitOK, `"problems": []`)
+}
+
+func TestExitCodeOfOthers(t *testing.T) {
+	if ExitCode(nil) != ExitOK || ExitCode(errors.New("another command's")) != 1 {
+		t.Error("an error without a code ends with 1, and none with 0")
+	}
+}
