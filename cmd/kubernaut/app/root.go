@@ -5,6 +5,8 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"kubernaut.io/kubernaut/cmd/kubernaut/policy"
 )
 
 // NewCommand is the kubernaut command with everything below it.
@@ -17,7 +19,7 @@ func NewCommand() *cobra.Command {
 		SilenceErrors: false,
 		Version:       version(),
 	}
-	root.AddCommand(newManagerCommand())
+	root.AddCommand(newManagerCommand(), policy.NewCommand())
 	return root
 }
 
