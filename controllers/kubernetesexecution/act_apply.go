@@ -11,7 +11,7 @@ import (
 // of a crashed manager would be made on an object that may already have them.
 func (r *Reconciler) apply(ctx context.Context, s Snapshot) (*Made, *Verification) {
 	execution := s.Execution
-	ctx, cancel := context.WithTimeout(ctx, deadline(execution).Sub(r.Clock.Now()))
+	ctx, cancel := context.WithTimeout(ctx, timeLeft(execution, r.Clock.Now()))
 	defer cancel()
 	first := recordedNow(s)
 	t, err := r.taskOf(ctx, execution)

@@ -79,7 +79,9 @@ type decider struct {
 	at time.Time
 }
 
-func (d *decider) overdue() bool { return !d.at.Before(deadline(d.Execution)) }
+func (d *decider) overdue() bool {
+	return !Held(d.Execution) && !d.at.Before(Deadline(d.Execution))
+}
 
 // retry goes back to the queue, within the deadline.
 func (d *decider) retry(condition string, err error) Next {
@@ -128,6 +130,10 @@ func (d *decider) validating() Next {
 	case found.Err != nil:
 		d.validated(found)
 		return d.untouched(d.ended(condition, found.Err))
+	case found.Decision != nil && found.Preparation != nil && found.Decision.Verdict == shared.VerdictHold && !undoes(d.Execution):
+		// The policies wake it, or the workflow, which limits how long a hold may last.
+		d.holds(found)
+		return Next{Then: thenRest}
 	case found.Decision == nil || found.Preparation == nil || !lets(d.Execution, found.Decision.Verdict):
 		d.validated(found)
 		return d.untouched(d.refused(found))
@@ -166,11 +172,9 @@ func (d *decider) refused(found *Validation) Next {
 	}
 	said := "denied it"
 	switch decision.Verdict {
-	case shared.VerdictHold:
-		reason, said = ReasonPolicyHold, "holds it"
 	case shared.VerdictRequireApproval:
 		reason, said = ReasonApprovalNotCovered, "requires an approval that it does not have"
-	case shared.VerdictDeny, shared.VerdictAllow:
+	case shared.VerdictDeny, shared.VerdictAllow, shared.VerdictHold:
 	}
 	message := fmt.Sprintf("the safety gate was asked about step %d (%s) just before it would %s, and %s",
 		d.Execution.Spec.StepIndex, d.Execution.Spec.StepName, d.verb(), said)
@@ -270,5 +274,5 @@ func (d *decider) verified() Next {
 		return d.retry(condition, seen.Err)
 	}
 	d.awaits()
-	return Next{Then: thenRest, WakeAt: deadline(d.Execution)}
+	return Next{Then: thenRest, WakeAt: Deadline(d.Execution)}
 }

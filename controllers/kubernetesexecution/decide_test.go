@@ -74,6 +74,16 @@ func (s situation) undoing() situation {
 	return s
 }
 
+// held makes the execution one that has waited for the end of a hold since the beginning.
+func (s situation) held() situation {
+	next, err := decide(s.validated(shared.VerdictHold).Snapshot, birth)
+	if err != nil {
+		panic(err)
+	}
+	s.Execution.Status, s.Validation = next.Status, nil
+	return s
+}
+
 func (s situation) recorded() situation {
 	s.Execution.Status.Changed = new(true)
 	return s
@@ -160,7 +170,18 @@ func TestDecide(t *testing.T) {
 			s: in(validating).validated(shared.VerdictAllow), now: late, want: end(shared.ErrorTimeout, "no", "Timeout"),
 		},
 		"validating, denied": {s: in(validating).validated(shared.VerdictDeny), now: soon, want: end(shared.ErrorPolicyDenied, "no", ReasonPolicyDenied)},
-		"validating, held":   {s: in(validating).validated(shared.VerdictHold), now: soon, want: end(shared.ErrorPolicyDenied, "no", ReasonPolicyHold)},
+		"validating, held: waits, and nothing else": {
+			s: in(validating).validated(shared.VerdictHold), now: soon, want: outcome{Phase: validating, Then: thenRest, Reason: ReasonPolicyHold},
+		},
+		"new, held": {s: in("").validated(shared.VerdictHold), now: soon, want: outcome{Phase: validating, Then: thenRest, Reason: ReasonPolicyHold}},
+		"held: the gate is asked again, however long it took": {s: in(validating).held(), now: late, want: outcome{Phase: validating, Then: thenValidate, Reason: ReasonPolicyHold}},
+		"held, and still held":                                {s: in(validating).held().validated(shared.VerdictHold), now: late, want: outcome{Phase: validating, Then: thenRest, Reason: ReasonPolicyHold}},
+		"held, then allowed":                                  {s: in(validating).held().validated(shared.VerdictAllow), now: late, want: outcome{Phase: executing, Then: thenApply, Reason: ReasonExecuting}},
+		"held, then denied":                                   {s: in(validating).held().validated(shared.VerdictDeny), now: late, want: end(shared.ErrorPolicyDenied, "no", ReasonPolicyDenied)},
+		"held, cancelled":                                     {s: in(validating).held().cancelled(), now: late, want: end(shared.ErrorCancelled, "no", "Cancelled")},
+		"held, then not to be told for now": {
+			s: in(validating).held().invalid(errBusy), now: late, want: outcome{Phase: validating, Then: thenRest, Retry: true, Reason: ReasonRetrying},
+		},
 		"validating, approval required": {
 			s: in(validating).validated(shared.VerdictRequireApproval), now: soon, want: end(shared.ErrorPolicyDenied, "no", ReasonApprovalNotCovered),
 		},
@@ -304,7 +325,8 @@ func checkEnd(t *testing.T, next Next) {
 // checkRest shows that nothing rests without something that wakes it.
 func checkRest(t *testing.T, next Next) {
 	t.Helper()
-	if next.Then == thenRest && !next.Status.Phase.Terminal() && next.Retry == nil && next.WakeAt.IsZero() {
+	if next.Then == thenRest && !next.Status.Phase.Terminal() && next.Retry == nil && next.WakeAt.IsZero() &&
+		!Held(&kubernetesexecutionv1.KubernetesExecution{Status: next.Status}) {
 		t.Error("it rests for ever")
 	}
 }
@@ -343,6 +365,39 @@ func TestRetriesDoNotWriteAgain(t *testing.T) {
 	}
 	if diff := cmp.Diff(first.Status, second.Status); diff != "" {
 		t.Errorf("another port is another status:\n%s", diff)
+	}
+}
+
+func TestHoldIsRecordedOnceForEachSetOfPolicies(t *testing.T) {
+	s := in(validating).held()
+	s = s.validated(shared.VerdictHold)
+	s.Validation.Decision.ID = "another"
+	same, err := decide(s.Snapshot, soon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(s.Execution.Status, same.Status); diff != "" {
+		t.Errorf("the same hold is another status:\n%s", diff)
+	}
+	s.Validation.Decision.PolicySetRevision = "r2"
+	other, err := decide(s.Snapshot, soon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if other.Status.Decision.PolicySetRevision != "r2" {
+		t.Error("the decision of the new set is not recorded")
+	}
+}
+
+func TestTimeHeldDoesNotCount(t *testing.T) {
+	s := in(validating).held().invalid(errBusy)
+	next, err := decide(s.Snapshot, late)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Execution.Status = next.Status
+	if want := late.Add(time.Minute + timeResolution); !Deadline(s.Execution).Equal(want) {
+		t.Errorf("the deadline is %s, want %s", Deadline(s.Execution), want)
 	}
 }
 

@@ -156,7 +156,7 @@ func isStep(spec *kubernetesexecutionv1.KubernetesExecutionSpec, workflow *workf
 		if step.Name != spec.StepName || spec.Action == nil || !equality.Semantic.DeepEqual(*spec.Action, step.Action) {
 			return fmt.Errorf("spec.stepName and spec.action are not those of step %d (%s) of its workflow", spec.StepIndex, step.Name)
 		}
-		return stillRuns(workflow)
+		return stillRuns(spec, workflow)
 	}
 	switch {
 	case step.Name != spec.StepName:
@@ -172,10 +172,18 @@ func isStep(spec *kubernetesexecutionv1.KubernetesExecutionSpec, workflow *workf
 }
 
 // stillRuns keeps an execution that comes late, made by a manager that did not know better, from acting for a workflow that has
-// failed: its effect would not be undone.
-func stillRuns(workflow *workflowexecutionv1.WorkflowExecution) error {
-	if phase := workflow.Status.Phase; phase.Terminal() || phase == workflowexecutionv1.PhaseRollingBack {
-		return fmt.Errorf("WorkflowExecution %s runs no steps any more: its phase is %q", workflow.Name, phase)
+// failed, or has given up the step: its effect would not be undone.
+func stillRuns(spec *kubernetesexecutionv1.KubernetesExecutionSpec, workflow *workflowexecutionv1.WorkflowExecution) error {
+	status := &workflow.Status
+	if status.Phase.Terminal() || status.Phase == workflowexecutionv1.PhaseRollingBack {
+		return fmt.Errorf("WorkflowExecution %s runs no steps any more: its phase is %q", workflow.Name, status.Phase)
+	}
+	if int(spec.StepIndex) >= len(status.Steps) {
+		return nil
+	}
+	step := &status.Steps[spec.StepIndex]
+	if step.Phase != workflowexecutionv1.StepRunning || step.Attempts != spec.Attempt || step.ExecutionRef == "" {
+		return fmt.Errorf("step %s of WorkflowExecution %s does not run attempt %d: it is %s", spec.StepName, workflow.Name, spec.Attempt, step.Phase)
 	}
 	return nil
 }

@@ -48,6 +48,24 @@ func TestBelongs(t *testing.T) {
 		"a workflow that has failed": {
 			change: func(p pair) { p.workflow.Status.Phase = workflowexecutionv1.PhaseFailed }, want: "runs no steps any more",
 		},
+		"a step that runs this attempt": {
+			change: func(p pair) {
+				p.execution.Spec.Attempt = 2
+				p.workflow.Status.Steps = []workflowexecutionv1.StepStatus{{Phase: workflowexecutionv1.StepRunning, Attempts: 2, ExecutionRef: "w-s0-a2"}}
+			},
+		},
+		"a step that runs another attempt": {
+			change: func(p pair) {
+				p.workflow.Status.Steps = []workflowexecutionv1.StepStatus{{Phase: workflowexecutionv1.StepRunning, Attempts: 2, ExecutionRef: "w-s0-a2"}}
+			},
+			want: "does not run attempt",
+		},
+		"a step that was given up": {
+			change: func(p pair) {
+				p.workflow.Status.Steps = []workflowexecutionv1.StepStatus{{Phase: workflowexecutionv1.StepFailed}}
+			},
+			want: "does not run attempt",
+		},
 		"a workflow that rolls back": {
 			change: func(p pair) { p.workflow.Status.Phase = workflowexecutionv1.PhaseRollingBack }, want: "runs no steps any more",
 		},

@@ -14,9 +14,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	kubernetesexecutionv1 "kubernaut.io/kubernaut/api/kubernetesexecution/v1"
 	safetyv1alpha1 "kubernaut.io/kubernaut/api/safety/v1alpha1"
@@ -29,7 +31,7 @@ import (
 
 // What the kubernetesexecution-controller itself may do; what caches hold is read by the manager, and targets are touched only by
 // the accounts of the actions.
-// +kubebuilder:rbac:groups=kubernetesexecution.kubernaut.io,resources=kubernetesexecutions,verbs=get
+// +kubebuilder:rbac:groups=kubernetesexecution.kubernaut.io,resources=kubernetesexecutions,verbs=get;patch
 // +kubebuilder:rbac:groups=kubernetesexecution.kubernaut.io,resources=kubernetesexecutions/status,verbs=update
 // +kubebuilder:rbac:groups=workflowexecution.kubernaut.io,resources=workflowexecutions,verbs=get
 // +kubebuilder:rbac:groups="",namespace=kubernaut-system,resources=serviceaccounts/token,resourceNames=action-scale-deployment;action-rollback-deployment;action-update-image;action-notify-only,verbs=create
@@ -65,12 +67,19 @@ type Reconciler struct {
 	Gate Gatekeeper
 	// Recorder records events, after the status write that they tell of.
 	Recorder events.EventRecorder
+	// PolicyChanges tells that the gate judges by another set of policies: what it holds is then judged again. Nil is never.
+	PolicyChanges <-chan event.GenericEvent
 	// Clock is the time.
 	Clock clock.PassiveClock
 }
 
-// indexTarget finds the executions that wait for an object.
-const indexTarget = "spec.action.target"
+const (
+	// indexTarget finds the executions that wait for an object.
+	indexTarget = "spec.action.target"
+	// indexHeld finds the executions that wait for the end of a policy hold.
+	indexHeld = "status.held"
+	held      = "true"
+)
 
 const (
 	// minBackoff and maxBackoff bound the pauses after transient errors: a pause must not outlast a time-out by much.
@@ -89,15 +98,46 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, options controller.Optio
 	if options.RateLimiter == nil {
 		options.RateLimiter = workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](minBackoff, maxBackoff)
 	}
+	err = mgr.GetFieldIndexer().IndexField(context.Background(), &kubernetesexecutionv1.KubernetesExecution{}, indexHeld, heldExecutions)
+	if err != nil {
+		return fmt.Errorf("index of held executions: %w", err)
+	}
 	moved := builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})
-	return ctrl.NewControllerManagedBy(mgr).
+	build := ctrl.NewControllerManagedBy(mgr).
 		Named("kubernetesexecution").
 		WithOptions(options).
 		For(&kubernetesexecutionv1.KubernetesExecution{}).
 		Watches(&appsv1.Deployment{}, r.executionsOf(shared.WorkloadDeployment), moved).
 		Watches(&appsv1.StatefulSet{}, r.executionsOf(shared.WorkloadStatefulSet), moved).
 		Watches(&appsv1.DaemonSet{}, r.executionsOf(shared.WorkloadDaemonSet), moved).
-		Complete(r)
+		Watches(&workflowexecutionv1.WorkflowExecution{}, r.leavingExecutions())
+	if r.PolicyChanges != nil {
+		build = build.WatchesRawSource(source.Channel(r.PolicyChanges, r.heldOnes()))
+	}
+	return build.Complete(r)
+}
+
+func heldExecutions(object client.Object) []string {
+	execution, ok := object.(*kubernetesexecutionv1.KubernetesExecution)
+	if !ok || !Held(execution) {
+		return nil
+	}
+	return []string{held}
+}
+
+// heldOnes wakes what the gate holds. If an event comes before the cache has a hold, no wake-up is lost: the hold's own event
+// follows, and the gate is asked again.
+func (r *Reconciler) heldOnes() handler.EventHandler {
+	return handler.Funcs{GenericFunc: func(ctx context.Context, _ event.GenericEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+		var waiting kubernetesexecutionv1.KubernetesExecutionList
+		if err := r.Clients.Cached.List(ctx, &waiting, client.MatchingFields{indexHeld: held}, client.UnsafeDisableDeepCopy); err != nil {
+			ctrl.LoggerFrom(ctx).Error(err, "listing the executions that wait for the end of a hold")
+			return
+		}
+		for i := range waiting.Items {
+			queue.Add(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&waiting.Items[i])})
+		}
+	}}
 }
 
 // awaitedTarget is the key of the object that an execution waits for. If the cache has a target's event before it has the
@@ -148,6 +188,9 @@ func (r *Reconciler) reconcile(ctx context.Context, key client.ObjectKey) machin
 	if err != nil {
 		return machinery.Transient(client.IgnoreNotFound(err))
 	}
+	if leaves(execution) {
+		return machinery.Transient(client.IgnoreNotFound(r.release(ctx, execution)))
+	}
 	snapshot := Snapshot{Execution: execution}
 	for range maxPasses {
 		next, err := decide(snapshot, r.Clock.Now())
@@ -189,7 +232,7 @@ func (r *Reconciler) record(ctx context.Context, s *Snapshot, next Next) error {
 func (r *Reconciler) act(ctx context.Context, s *Snapshot, what then) {
 	switch what {
 	case thenValidate:
-		ctx, cancel := context.WithTimeout(ctx, deadline(s.Execution).Sub(r.Clock.Now()))
+		ctx, cancel := context.WithTimeout(ctx, timeLeft(s.Execution, r.Clock.Now()))
 		defer cancel()
 		s.Validation = r.validate(ctx, s.Execution)
 	case thenApply:

@@ -73,17 +73,48 @@ const defaultTimeout = 5 * time.Minute
 // too early for that.
 const timeResolution = time.Second
 
-// deadline is when the phase must be over: validating is counted from the creation, executing from the recorded start.
-func deadline(execution *kubernetesexecutionv1.KubernetesExecution) time.Time {
-	timeout := defaultTimeout
-	if execution.Spec.Timeout != nil {
-		timeout = execution.Spec.Timeout.Duration
+// Deadline is when the phase must be over: validating is counted from the creation, or from the end of a hold, executing from the
+// recorded start. While the gate holds the execution there is none.
+func Deadline(execution *kubernetesexecutionv1.KubernetesExecution) time.Time {
+	return since(execution).Add(timeout(execution) + timeResolution)
+}
+
+func timeout(execution *kubernetesexecutionv1.KubernetesExecution) time.Duration {
+	if execution.Spec.Timeout == nil {
+		return defaultTimeout
 	}
-	from := execution.CreationTimestamp.Time
-	if execution.Status.StartedAt != nil {
-		from = execution.Status.StartedAt.Time
+	return execution.Spec.Timeout.Duration
+}
+
+func since(execution *kubernetesexecutionv1.KubernetesExecution) time.Time {
+	status := &execution.Status
+	if status.StartedAt != nil {
+		return status.StartedAt.Time
 	}
-	return from.Add(timeout + timeResolution)
+	if status.Decision != nil && status.Decision.Verdict == shared.VerdictHold {
+		// The condition has changed its status when the hold was over, or last could not be told.
+		if validated := meta.FindStatusCondition(status.Conditions, kubernetesexecutionv1.ConditionValidated); validated != nil {
+			return validated.LastTransitionTime.Time
+		}
+	}
+	return execution.CreationTimestamp.Time
+}
+
+// Held says whether an execution waits for the end of a policy hold. Its time-out does not count that.
+func Held(execution *kubernetesexecutionv1.KubernetesExecution) bool {
+	if execution.Status.Phase != kubernetesexecutionv1.PhaseValidating {
+		return false
+	}
+	validated := meta.FindStatusCondition(execution.Status.Conditions, kubernetesexecutionv1.ConditionValidated)
+	return validated != nil && validated.Reason == ReasonPolicyHold
+}
+
+// timeLeft is how long the phase may still take.
+func timeLeft(execution *kubernetesexecutionv1.KubernetesExecution, now time.Time) time.Duration {
+	if Held(execution) {
+		return timeout(execution)
+	}
+	return Deadline(execution).Sub(now)
 }
 
 // stopped says that no write may begin: the execution is cancelled or being deleted.
@@ -124,6 +155,21 @@ func (r *recorder) validated(found *Validation) {
 	default:
 		r.conditions.True(kubernetesexecutionv1.ConditionDryRunSucceeded, ReasonDryRunSucceeded, "the API server's dry run accepted the change")
 	}
+}
+
+// holds records that the gate holds the execution: once for each set of policies, because every evaluation has an identity of its
+// own, and a status that always changes would never come to rest.
+func (r *recorder) holds(found *Validation) {
+	recorded := r.status.Decision
+	if Held(r.execution) && recorded != nil && recorded.PolicySetRevision == found.Decision.PolicySetRevision {
+		return
+	}
+	r.observed()
+	r.validated(found)
+	r.status.Phase = kubernetesexecutionv1.PhaseValidating
+	message := "the safety gate holds the step until its policies change: " + found.Decision.DeciderText()
+	r.conditions.False(kubernetesexecutionv1.ConditionValidated, ReasonPolicyHold, message)
+	r.conditions.Progressing(ReasonPolicyHold, message)
 }
 
 // intends records the intent: from here on the effect may be there.

@@ -21,6 +21,9 @@ func (r *Reconciler) act(ctx context.Context, workflow *workflowexecutionv1.Work
 		return r.remove(ctx, workflow)
 	}
 	var problems []error
+	for _, name := range next.cancel {
+		problems = append(problems, r.cancelExecution(ctx, workflow, name))
+	}
 	for _, spec := range next.create {
 		problems = append(problems, r.ensureExecution(ctx, workflow, spec))
 	}
@@ -60,6 +63,8 @@ func newExecution(workflow *workflowexecutionv1.WorkflowExecution, spec kubernet
 			Namespace: workflow.Namespace,
 			Name:      name,
 			Labels:    labels,
+			// What it captured must not go while the workflow may have to undo it.
+			Finalizers: []string{shared.FinalizerKubernetesExecution},
 			OwnerReferences: []metav1.OwnerReference{
 				*metav1.NewControllerRef(workflow, workflowexecutionv1.GroupVersion.WithKind("WorkflowExecution")),
 			},

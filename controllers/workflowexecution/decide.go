@@ -11,6 +11,7 @@ import (
 	kubernetesexecutionv1 "kubernaut.io/kubernaut/api/kubernetesexecution/v1"
 	"kubernaut.io/kubernaut/api/shared"
 	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
+	"kubernaut.io/kubernaut/controllers/kubernetesexecution"
 	"kubernaut.io/kubernaut/controllers/kubernetesexecution/actions"
 	"kubernaut.io/kubernaut/controllers/machinery"
 	"kubernaut.io/kubernaut/controllers/workflowexecution/planning"
@@ -46,8 +47,11 @@ const executionGrace = 30 * time.Second
 type decision struct {
 	status workflowexecutionv1.WorkflowExecutionStatus
 	create []kubernetesexecutionv1.KubernetesExecutionSpec
-	remove bool
-	wakeAt time.Time
+	// cancel names the executions that are to make no write that has not begun.
+	cancel []string
+	// remove deletes the workflow, and release lets it go that somebody has deleted.
+	remove, release bool
+	wakeAt          time.Time
 }
 
 // decider builds a decision.
@@ -61,6 +65,10 @@ type decider struct {
 // decide is the next step of a workflow.
 func decide(s snapshot, now time.Time) decision {
 	d := newDecider(s, now)
+	if leaves(s.workflow) {
+		d.release = true
+		return d.decision
+	}
 	switch s.workflow.Status.Phase {
 	case "", workflowexecutionv1.PhasePlanning:
 		d.plan()
@@ -110,6 +118,9 @@ func (d *decider) start() {
 
 func (d *decider) plan() {
 	d.start()
+	if d.stopBefore() || d.suspend() {
+		return
+	}
 	if problem := orphaned(d.workflow); problem != "" {
 		d.fail(noStep, shared.ErrorValidation, problem)
 		return
@@ -139,8 +150,8 @@ func (d *decider) plan() {
 	d.status.Steps = pendingSteps(d.definitions())
 	d.status.CurrentStep = new(int32(0))
 	d.conditions.True(workflowexecutionv1.ConditionPlanned, ReasonPlanned, string(plan.Strategy)+" plan")
+	d.enter(workflowexecutionv1.PhaseValidating)
 	d.conditions.Progressing(ReasonValidating, "the steps are tried by a dry run and judged by the safety gate")
-	d.status.Phase = workflowexecutionv1.PhaseValidating
 	d.status.ValidationStartTime = &d.now
 }
 
@@ -201,7 +212,10 @@ func pendingSteps(steps []shared.Step) []workflowexecutionv1.StepStatus {
 
 // validate lets the workflow run when every step could be prepared and the gate allowed every one.
 func (d *decider) validate() {
-	if d.now.After(phaseDeadline(d.workflow)) {
+	if d.stopBefore() || d.suspend() {
+		return
+	}
+	if d.status.WaitingSince == nil && d.now.After(phaseDeadline(d.workflow)) {
 		d.fail(noStep, shared.ErrorTimeout, "validating did not end within timeouts.validation")
 		return
 	}
@@ -216,23 +230,26 @@ func (d *decider) validate() {
 			return
 		}
 	}
-	d.recordValidation()
-	if i, denied := d.hardest(); denied {
-		d.deny(i)
+	if !d.sameHold() {
+		d.recordValidation()
+	}
+	if i, refused := d.hardest(); refused {
+		d.refuse(i)
 		return
 	}
+	d.resume()
 	d.conditions.True(workflowexecutionv1.ConditionValidated, ReasonAllowed, "every step was tried by a dry run and allowed by the safety gate")
 	if d.mode == shared.ModeDryRun {
 		d.complete(workflowexecutionv1.OutcomeDryRun, ReasonDryRun, "nothing was changed: status.validation.dryRun shows what would have been done")
 		return
 	}
-	d.status.Phase = workflowexecutionv1.PhaseExecuting
+	d.enter(workflowexecutionv1.PhaseExecuting)
 	d.status.ExecutionStartTime = &d.now
 	d.advance()
 }
 
 // hardest is the step with the hardest verdict, the first such in the order of the list, and whether it keeps the workflow
-// from running. This version neither waits for approval nor for the end of a hold: both are refusals.
+// from running. This version does not wait for approval: the need for one is a refusal.
 func (d *decider) hardest() (step int, refused bool) {
 	order := []shared.Verdict{shared.VerdictDeny, shared.VerdictHold, shared.VerdictRequireApproval}
 	for _, verdict := range order {
@@ -244,12 +261,13 @@ func (d *decider) hardest() (step int, refused bool) {
 	return i, i >= 0
 }
 
-func (d *decider) deny(i int) {
+func (d *decider) refuse(i int) {
 	verdict := d.steps[i].decision
 	reason := fmt.Sprintf("the safety gate says %s to step %q: %s", verdict.Verdict, d.definitions()[i].Name, verdict.DeciderText())
 	switch verdict.Verdict {
 	case shared.VerdictHold:
-		reason += "; this version does not wait for the end of a hold: start the workflow again when it is over"
+		d.hold(i)
+		return
 	case shared.VerdictRequireApproval:
 		reason += "; this version cannot ask for approval"
 	case shared.VerdictDeny, shared.VerdictAllow:
@@ -313,6 +331,8 @@ func (d *decider) execute() {
 	for i := range d.status.Steps {
 		d.takeIn(i)
 	}
+	d.stopSteps()
+	d.pause()
 	d.advance()
 }
 
@@ -351,14 +371,10 @@ func (d *decider) repeatable(i int) bool {
 // checkOverdue fails a step whose execution has not ended long after its time-out, or makes sure to look again by then.
 func (d *decider) checkOverdue(i int, execution *kubernetesexecutionv1.KubernetesExecution) {
 	step := &d.status.Steps[i]
-	begun := step.AttemptTime
-	if begun == nil {
-		begun = step.StartTime
+	if execution != nil && kubernetesexecution.Held(execution) {
+		return
 	}
-	if execution != nil && execution.Status.StartedAt != nil {
-		begun = execution.Status.StartedAt
-	}
-	limit := begun.Add(planning.StepTimeout(&d.definitions()[i]) + executionGrace)
+	limit := d.attemptLimit(i, execution).Add(executionGrace)
 	if d.now.Time.Before(limit) {
 		d.wakeAt = machinery.Earliest(d.wakeAt, limit)
 		return
@@ -369,6 +385,19 @@ func (d *decider) checkOverdue(i int, execution *kubernetesexecutionv1.Kubernete
 		return
 	}
 	d.stepFailed(i, shared.ErrorTimeout, fmt.Sprintf("KubernetesExecution %s did not end within the step's time-out; see its status", step.ExecutionRef), false)
+}
+
+// attemptLimit is when the current attempt of a step must be over: as its execution counts it, once there is one.
+func (d *decider) attemptLimit(i int, execution *kubernetesexecutionv1.KubernetesExecution) time.Time {
+	step := &d.status.Steps[i]
+	if execution != nil && (execution.Status.StartedAt != nil || execution.Status.Decision != nil) {
+		return kubernetesexecution.Deadline(execution)
+	}
+	begun := step.AttemptTime
+	if begun == nil {
+		begun = step.StartTime
+	}
+	return begun.Add(planning.StepTimeout(&d.definitions()[i]))
 }
 
 // stepFailed retries the step if that may help and cannot do the same thing twice, and fails it otherwise.
@@ -400,12 +429,16 @@ func (d *decider) failing() bool { return d.status.ErrorType != "" }
 
 // advance skips, starts and counts steps, and leaves the phase when nothing is left to do.
 func (d *decider) advance() {
-	deadline := d.status.ExecutionStartTime.Add(workflowTimeout(d.workflow, d.graph))
-	if !d.failing() && !d.now.Time.Before(deadline) {
+	deadline := d.status.ExecutionStartTime.Add(workflowTimeout(d.workflow, d.graph) + waited(&d.status))
+	if d.status.WaitingSince != nil {
+		deadline = holdEnd(d.workflow, d.status.WaitingSince)
+	} else if !d.failing() && !d.now.Time.Before(deadline) {
 		d.blame(noStep, shared.ErrorTimeout, "the steps did not end within timeouts.workflow")
 	}
 	d.skip()
-	if !d.failing() {
+	if d.failing() {
+		d.forgo()
+	} else {
 		d.startReady()
 	}
 	d.count()
@@ -422,7 +455,7 @@ func (d *decider) advance() {
 		return
 	}
 	d.conditions.True(workflowexecutionv1.ConditionExecuted, ReasonExecuted, "every step that had to run is completed")
-	d.status.Phase = workflowexecutionv1.PhaseMonitoring
+	d.enter(workflowexecutionv1.PhaseMonitoring)
 	d.status.MonitoringStartTime = &d.now
 	d.conditions.Progressing(ReasonMonitoring, "the changed targets must become healthy and stay so")
 }
@@ -459,7 +492,7 @@ func (d *decider) startReady() {
 				d.announceExecution(i)
 			}
 		case workflowexecutionv1.StepPending:
-			if running >= limit || !d.dependenciesMet(i) {
+			if running >= limit || suspended(d.workflow) || !d.dependenciesMet(i) {
 				continue
 			}
 			if step.RetryAt != nil && d.now.Before(step.RetryAt) {
@@ -541,6 +574,9 @@ func (d *decider) countPhase(phase workflowexecutionv1.StepPhase) int {
 
 // monitor waits until every changed target has been healthy for the stabilization window.
 func (d *decider) monitor() {
+	if d.stopBefore() {
+		return
+	}
 	deadline := phaseDeadline(d.workflow)
 	verdict := d.observe()
 	switch {

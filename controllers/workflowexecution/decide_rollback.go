@@ -76,7 +76,7 @@ func rollbackStrategy(workflow *workflowexecutionv1.WorkflowExecution) shared.Ro
 
 // conclude ends a workflow that fails when nothing runs any more: at once, or after its effects are undone.
 func (d *decider) conclude() {
-	if rollbackStrategy(d.workflow) == shared.RollbackStrategyAutomatic && d.undoable() {
+	if d.rollsBack() && d.undoable() {
 		d.startRollback()
 		return
 	}
@@ -95,7 +95,7 @@ func (d *decider) undoable() bool {
 
 // startRollback only changes the phase: what undoing needs is gathered for that phase.
 func (d *decider) startRollback() {
-	d.status.Phase = workflowexecutionv1.PhaseRollingBack
+	d.enter(workflowexecutionv1.PhaseRollingBack)
 	d.status.RollbackStartTime = &d.now
 	d.status.HealthySince = nil
 	message := "the workflow failed; what its steps changed is being restored"
@@ -111,22 +111,47 @@ func (d *decider) rollBack() {
 		d.giveUp(fmt.Sprintf("the order of the steps is not known: %v", d.graphError))
 		return
 	}
-	deadline := phaseDeadline(d.workflow)
-	if !d.now.Time.Before(deadline) {
-		d.giveUp("timeouts.rollback passed before it was restored")
-		return
+	d.wakeAt = phaseDeadline(d.workflow)
+	why, overdue := d.rollbackStopped(), !d.now.Time.Before(d.wakeAt)
+	if overdue {
+		why = "timeouts.rollback passed before it was restored"
+		d.stopRestores()
 	}
-	d.wakeAt = deadline
-	done := make([]bool, len(d.status.Steps))
 	room := planning.MaxParallel(d.workflow.Spec.ExecutionStrategy)
+	if why != "" {
+		room = 0
+	}
+	done := make([]bool, len(d.status.Steps))
 	for _, i := range slices.Backward(d.graph.Order()) {
 		free := !slices.ContainsFunc(d.graph.Order(), func(j int) bool {
 			return !done[j] && slices.Contains(d.graph.Dependencies(j), i)
 		})
 		done[i] = free && d.undo(i, &room)
 	}
-	if !slices.Contains(done, false) {
+	switch {
+	case !slices.Contains(done, false):
 		d.endRollback()
+	case overdue, why != "" && len(d.restores()) == 0:
+		d.giveUp(why)
+	}
+}
+
+// restores are the executions that undo and have not ended.
+func (d *decider) restores() []string {
+	var names []string
+	for name, execution := range d.executions {
+		if execution.Spec.Purpose == kubernetesexecutionv1.PurposeRollBack && !execution.Status.Phase.Terminal() {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// stopRestores keeps what undoes and has not begun from beginning.
+func (d *decider) stopRestores() {
+	for _, name := range d.restores() {
+		d.stopExecution(name)
 	}
 }
 
@@ -346,6 +371,12 @@ func (d *decider) notPerformed() string {
 	}
 	const advice = "; the KubernetesExecutions of these steps say in status.inverse what was there before: restore that by hand, or by a workflow whose steps do"
 	text := "what " + d.names(affected) + " changed stays as it is: "
+	if d.terminating {
+		return text + terminatingNamespace
+	}
+	if d.cancelled() != "" {
+		return text + d.cancelReason() + advice
+	}
 	if len(d.notAsked()) == len(affected) {
 		return text + "rollback is None there" + advice
 	}

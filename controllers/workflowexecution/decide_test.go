@@ -184,7 +184,6 @@ func TestValidatingRefuses(t *testing.T) {
 			c.s.steps[1] = assessment{err: machinery.Typed(shared.ErrorResourceNotFound, errors.New("gone"))}
 		}, shared.ErrorResourceNotFound, new(int32(1))},
 		"a step that the gate denies": {func(c *scenario) { c.s.steps[1].decision.Verdict = shared.VerdictDeny }, shared.ErrorPolicyDenied, new(int32(1))},
-		"a hold":                      {func(c *scenario) { c.s.steps[0].decision.Verdict = shared.VerdictHold }, shared.ErrorPolicyDenied, new(int32(0))},
 		"a need for approval":         {func(c *scenario) { c.s.steps[0].decision.Verdict = shared.VerdictRequireApproval }, shared.ErrorPolicyDenied, new(int32(0))},
 		"a verdict that is none":      {func(c *scenario) { c.s.steps[0].decision.Verdict = "" }, shared.ErrorPolicyDenied, new(int32(0))},
 		"a verdict nobody knows":      {func(c *scenario) { c.s.steps[0].decision.Verdict = "Maybe" }, shared.ErrorPolicyDenied, new(int32(0))},
@@ -317,6 +316,7 @@ func TestFailedStep(t *testing.T) {
 
 func TestFailureWaitsForRunningSteps(t *testing.T) {
 	c := newScenario(t, scale("a", "x"), scale("b", "y"), scale("c", "z", "a")).running()
+	c.ends(1, kubernetesexecutionv1.KubernetesExecutionStatus{Phase: kubernetesexecutionv1.PhaseExecuting})
 	status := c.ends(0, failedWith(shared.ErrorPermissionDenied, false)).decide()
 	if status.Phase != workflowexecutionv1.PhaseExecuting || status.ErrorType != shared.ErrorPermissionDenied || status.ExecutionSnapshot == nil {
 		t.Fatalf("got %s, %q: b still runs, but the failure and its snapshot are recorded", status.Phase, status.ErrorType)

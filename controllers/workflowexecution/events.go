@@ -1,6 +1,8 @@
 package workflowexecution
 
 import (
+	"cmp"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -18,6 +20,7 @@ const (
 	EventPlanned           = "Planned"
 	EventValidated         = "Validated"
 	EventPolicyDenied      = "PolicyDenied"
+	EventPolicyHold        = "PolicyHold"
 	EventStepStarted       = "StepStarted"
 	EventStepCompleted     = "StepCompleted"
 	EventStepFailed        = "StepFailed"
@@ -26,6 +29,9 @@ const (
 	EventWorkflowCompleted = "WorkflowCompleted"
 	EventWorkflowFailed    = "WorkflowFailed"
 	EventPhaseTimeout      = "PhaseTimeout"
+	EventDeleted           = "WorkflowExecutionDeleted"
+	// EventNotRolledBack is about a namespace: in one that is being deleted no event can be created either.
+	EventNotRolledBack = "NotRolledBack"
 )
 
 // announce tells of what the status write changed, as events and metrics.
@@ -40,6 +46,7 @@ func (r *Reconciler) announce(before *workflowexecutionv1.WorkflowExecution, nex
 	for i := range after.Steps {
 		r.announceStep(before, i, after.Steps[i])
 	}
+	r.announceHold(before, after)
 	r.announceRollback(before, after)
 	if before.Status.Phase == after.Phase || !after.Phase.Terminal() {
 		return
@@ -56,6 +63,40 @@ func (r *Reconciler) announce(before *workflowexecutionv1.WorkflowExecution, nex
 		r.event(before, corev1.EventTypeWarning, EventPhaseTimeout, "Wait", "%s", after.FailureReason)
 	}
 	r.event(before, corev1.EventTypeWarning, EventWorkflowFailed, "Fail", "the workflow failed (%s): %s", after.ErrorType, after.FailureReason)
+}
+
+// announceHold tells of the beginning of a policy hold.
+func (r *Reconciler) announceHold(before *workflowexecutionv1.WorkflowExecution, after workflowexecutionv1.WorkflowExecutionStatus) {
+	held := func(conditions []metav1.Condition) *metav1.Condition {
+		condition := meta.FindStatusCondition(conditions, workflowexecutionv1.ConditionSuspended)
+		if condition == nil || condition.Status != metav1.ConditionTrue || condition.Reason != ReasonPolicyHold {
+			return nil
+		}
+		return condition
+	}
+	if hold := held(after.Conditions); hold != nil && held(before.Status.Conditions) == nil {
+		r.event(before, corev1.EventTypeWarning, EventPolicyHold, "Wait", "%s", machinery.Cut(hold.Message, maxNote))
+	}
+}
+
+// announceDeletion tells that a workflow has gone, in which phase.
+func (r *Reconciler) announceDeletion(workflow *workflowexecutionv1.WorkflowExecution) {
+	phase := cmp.Or(workflow.Status.Phase, workflowexecutionv1.PhasePlanning)
+	r.event(workflow, corev1.EventTypeNormal, EventDeleted, "Delete", "the workflow was deleted in phase %s", phase)
+}
+
+// announceNamespace tells that effects stay because their workflow's namespace goes. The event is about the namespace: the API
+// server keeps it in another one.
+func (r *Reconciler) announceNamespace(before *workflowexecutionv1.WorkflowExecution, s snapshot, next decision) {
+	if !s.terminating || before.Status.Phase.Terminal() || !next.status.Phase.Terminal() {
+		return
+	}
+	condition := meta.FindStatusCondition(next.status.Conditions, workflowexecutionv1.ConditionRolledBack)
+	if condition == nil || condition.Status == metav1.ConditionTrue {
+		return
+	}
+	namespace := &corev1.Namespace{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Namespace"}, ObjectMeta: metav1.ObjectMeta{Name: before.Namespace}}
+	r.Recorder.Eventf(namespace, before, corev1.EventTypeWarning, EventNotRolledBack, "Delete", "WorkflowExecution %s: %s", before.Name, machinery.Cut(condition.Message, maxNote))
 }
 
 // announceRollback tells of the beginning and the end of rolling back.

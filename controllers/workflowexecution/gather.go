@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -28,6 +29,8 @@ type snapshot struct {
 	// graph is the order of the steps; graphError says why there is none.
 	graph      *planning.Graph
 	graphError error
+	// terminating says that the namespace of a workflow that was deleted is being deleted too.
+	terminating bool
 	// mode is the mode that applies: that of the spec, or DryRun where a target's namespace forces it.
 	mode shared.Mode
 	// steps are what was found out about the steps before anything runs; only while planning and validating.
@@ -62,19 +65,25 @@ type targetState struct {
 func (r *Reconciler) gather(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution) (snapshot, error) {
 	s := snapshot{workflow: workflow, mode: workflow.Spec.Mode}
 	phase := workflow.Status.Phase
-	if phase.Terminal() || workflow.Spec.WorkflowDefinition == nil {
+	if phase.Terminal() || workflow.Spec.WorkflowDefinition == nil || leaves(workflow) {
 		return s, nil
+	}
+	var err error
+	if s.terminating, err = r.terminating(ctx, workflow); err != nil {
+		return s, err
 	}
 	steps := workflow.Spec.WorkflowDefinition.Steps
 	s.graph, s.graphError = planning.NewGraph(steps, func(i int) string { return targetKey(&steps[i].Action) })
 	if s.graph == nil {
 		return s, nil // graphError says why; it is for decide
 	}
-	var err error
 	switch phase {
 	case "", workflowexecutionv1.PhasePlanning:
 		s.mode, err = r.mode(ctx, workflow)
 	case workflowexecutionv1.PhaseValidating:
+		if suspended(workflow) || workflow.Spec.Cancel != "" {
+			return s, nil // nothing is judged that does not go on
+		}
 		if s.mode, err = r.mode(ctx, workflow); err == nil {
 			s.steps, err = r.assess(ctx, workflow, s.graph)
 		}
@@ -93,6 +102,22 @@ func (r *Reconciler) gather(ctx context.Context, workflow *workflowexecutionv1.W
 	case workflowexecutionv1.PhaseCompleted, workflowexecutionv1.PhaseFailed:
 	}
 	return s, err
+}
+
+// terminating says that the namespace of a workflow which was deleted is being deleted too.
+func (r *Reconciler) terminating(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution) (bool, error) {
+	if !deleting(workflow) {
+		return false, nil
+	}
+	var namespace corev1.Namespace
+	err := r.Cache.Get(ctx, client.ObjectKey{Name: workflow.Namespace}, &namespace)
+	if apierrors.IsNotFound(err) {
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("reading namespace %s: %w", workflow.Namespace, err)
+	}
+	return !namespace.DeletionTimestamp.IsZero(), nil
 }
 
 func targetKey(action *shared.Action) string {

@@ -8,14 +8,18 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	kubernetesexecutionv1 "kubernaut.io/kubernaut/api/kubernetesexecution/v1"
 	"kubernaut.io/kubernaut/api/shared"
@@ -25,10 +29,10 @@ import (
 	"kubernaut.io/kubernaut/controllers/machinery"
 )
 
-// +kubebuilder:rbac:groups=workflowexecution.kubernaut.io,resources=workflowexecutions,verbs=get;delete
+// +kubebuilder:rbac:groups=workflowexecution.kubernaut.io,resources=workflowexecutions,verbs=get;patch;delete
 // +kubebuilder:rbac:groups=workflowexecution.kubernaut.io,resources=workflowexecutions/status,verbs=update
 // +kubebuilder:rbac:groups=workflowexecution.kubernaut.io,resources=workflowexecutions/finalizers,verbs=update
-// +kubebuilder:rbac:groups=kubernetesexecution.kubernaut.io,resources=kubernetesexecutions,verbs=get;create
+// +kubebuilder:rbac:groups=kubernetesexecution.kubernaut.io,resources=kubernetesexecutions,verbs=get;create;patch
 
 // Gate judges steps.
 type Gate interface {
@@ -58,17 +62,23 @@ type Reconciler struct {
 	Gate Gate
 	// Surroundings tell the mode of a target's namespace.
 	Surroundings Surroundings
+	// PolicyChanges tells that the gate judges by another set of policies: what it holds is then judged again. Nil is never.
+	PolicyChanges <-chan event.GenericEvent
 	// Recorder records events, after the status write that they tell of.
 	Recorder events.EventRecorder
 	// Clock is the time.
 	Clock clock.PassiveClock
 }
 
-// indexTarget finds the active workflows that change an object.
-const indexTarget = "status.plan.targets"
-
-// indexWorkflow finds the executions of a workflow by its UID.
-const indexWorkflow = "spec.workflowExecutionRef.uid"
+const (
+	// indexTarget finds the active workflows that change an object.
+	indexTarget = "status.plan.targets"
+	// indexWorkflow finds the executions of a workflow by its UID.
+	indexWorkflow = "spec.workflowExecutionRef.uid"
+	// indexWaiting finds the workflows that wait before any of their steps runs.
+	indexWaiting = "status.waiting"
+	waiting      = "true"
+)
 
 // SetupWithManager registers the controller: it is woken by workflows, by their executions and by the workloads they change.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, options controller.Options) error {
@@ -79,15 +89,44 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, options controller.Optio
 	if err := indexer.IndexField(context.Background(), &kubernetesexecutionv1.KubernetesExecution{}, indexWorkflow, workflowUID); err != nil {
 		return fmt.Errorf("index of executions by workflow: %w", err)
 	}
-	return ctrl.NewControllerManagedBy(mgr).
+	if err := indexer.IndexField(context.Background(), &workflowexecutionv1.WorkflowExecution{}, indexWaiting, waitingWorkflows); err != nil {
+		return fmt.Errorf("index of workflows that wait: %w", err)
+	}
+	build := ctrl.NewControllerManagedBy(mgr).
 		Named("workflowexecution").
 		WithOptions(options).
 		For(&workflowexecutionv1.WorkflowExecution{}).
 		Owns(&kubernetesexecutionv1.KubernetesExecution{}).
 		Watches(&appsv1.Deployment{}, r.workflowsOf("Deployment"), builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})).
 		Watches(&appsv1.StatefulSet{}, r.workflowsOf("StatefulSet"), builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})).
-		Watches(&appsv1.DaemonSet{}, r.workflowsOf("DaemonSet"), builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})).
-		Complete(r)
+		Watches(&appsv1.DaemonSet{}, r.workflowsOf("DaemonSet"), builder.WithPredicates(predicate.ResourceVersionChangedPredicate{}))
+	if r.PolicyChanges != nil {
+		build = build.WatchesRawSource(source.Channel(r.PolicyChanges, r.waitingOnes()))
+	}
+	return build.Complete(r)
+}
+
+func waitingWorkflows(object client.Object) []string {
+	workflow, ok := object.(*workflowexecutionv1.WorkflowExecution)
+	if !ok || workflow.Status.Phase != workflowexecutionv1.PhaseValidating || workflow.Status.WaitingSince == nil {
+		return nil
+	}
+	return []string{waiting}
+}
+
+// waitingOnes wakes the workflows that wait before any step runs. If an event comes before the cache has a hold, no wake-up is
+// lost: the hold's own event follows, and the gate is asked again.
+func (r *Reconciler) waitingOnes() handler.EventHandler {
+	return handler.Funcs{GenericFunc: func(ctx context.Context, _ event.GenericEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+		var workflows workflowexecutionv1.WorkflowExecutionList
+		if err := r.Cache.List(ctx, &workflows, client.MatchingFields{indexWaiting: waiting}, client.UnsafeDisableDeepCopy); err != nil {
+			ctrl.LoggerFrom(ctx).Error(err, "listing the workflows that wait")
+			return
+		}
+		for i := range workflows.Items {
+			queue.Add(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&workflows.Items[i])})
+		}
+	}}
 }
 
 // activeTargets are the keys of the objects whose health a workflow waits for.
@@ -142,17 +181,24 @@ func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request) machin
 	if err := r.Clients.Cached.Get(ctx, request.NamespacedName, &workflow); err != nil {
 		return machinery.Transient(client.IgnoreNotFound(err))
 	}
-	if !workflow.DeletionTimestamp.IsZero() {
+	if deleting(&workflow) && !controllerutil.ContainsFinalizer(&workflow, shared.FinalizerWorkflowExecution) {
 		return machinery.Done()
+	}
+	if err := r.keep(ctx, &workflow); err != nil {
+		return machinery.Transient(client.IgnoreNotFound(err))
 	}
 	snapshot, err := r.gather(ctx, &workflow)
 	if err != nil {
 		return r.retryWithinDeadline(ctx, &workflow, err)
 	}
 	next := decide(snapshot, r.Clock.Now())
+	if next.release {
+		return r.letGo(ctx, &workflow)
+	}
 	outcome, written := r.record(ctx, &workflow, next)
 	if written {
 		r.announce(&workflow, next)
+		r.announceNamespace(&workflow, snapshot, next)
 	}
 	return outcome
 }

@@ -27,6 +27,7 @@ const (
 	defaultMonitoring    = 10 * time.Minute
 	defaultStabilization = 15 * time.Second
 	defaultRollback      = 10 * time.Minute
+	defaultHold          = 24 * time.Hour
 )
 
 // The bounds of texts of the status.
@@ -37,9 +38,13 @@ const (
 	maxSnapshot   = 32 * 1024
 )
 
-// phaseDeadline is when the current phase must have ended; the zero time for one that has no limit of its own.
+// phaseDeadline is when the current phase must have ended; the zero time for one that has no limit of its own. A workflow that
+// waits has the limit of its waiting instead.
 func phaseDeadline(workflow *workflowexecutionv1.WorkflowExecution) time.Time {
 	status := &workflow.Status
+	if status.WaitingSince != nil {
+		return holdEnd(workflow, status.WaitingSince)
+	}
 	limits := workflow.Spec.Timeouts
 	if limits == nil {
 		limits = &workflowexecutionv1.WorkflowTimeouts{}
@@ -48,14 +53,13 @@ func phaseDeadline(workflow *workflowexecutionv1.WorkflowExecution) time.Time {
 	case "":
 		return workflow.CreationTimestamp.Add(duration(limits.Planning, defaultPlanning))
 	case workflowexecutionv1.PhasePlanning:
-		return after(status.PlanningStartTime, duration(limits.Planning, defaultPlanning))
+		return after(status.PlanningStartTime, duration(limits.Planning, defaultPlanning)+waited(status))
 	case workflowexecutionv1.PhaseValidating:
-		waited := time.Duration(status.WaitedSeconds) * time.Second
-		return after(status.ValidationStartTime, duration(limits.Validation, defaultValidation)+waited)
+		return after(status.ValidationStartTime, duration(limits.Validation, defaultValidation)+waited(status))
 	case workflowexecutionv1.PhaseMonitoring:
 		return after(status.MonitoringStartTime, duration(limits.Monitoring, defaultMonitoring))
 	case workflowexecutionv1.PhaseExecuting:
-		return after(status.ExecutionStartTime, duration(limits.Workflow, planning.MaxWorkflowTimeout)+executionGrace)
+		return after(status.ExecutionStartTime, duration(limits.Workflow, planning.MaxWorkflowTimeout)+executionGrace+waited(status))
 	case workflowexecutionv1.PhaseRollingBack:
 		return after(status.RollbackStartTime, rollbackLimit(workflow))
 	case workflowexecutionv1.PhaseCompleted, workflowexecutionv1.PhaseFailed:
@@ -123,6 +127,9 @@ func (d *decider) count() {
 
 // describeProgress says on the Ready condition which steps run.
 func (d *decider) describeProgress() {
+	if d.describeWaiting() {
+		return
+	}
 	var names []string
 	for _, step := range d.status.Steps {
 		if step.Phase == workflowexecutionv1.StepRunning {
@@ -164,12 +171,13 @@ func (d *decider) fail(step int, errorType shared.ErrorType, reason string) {
 
 // end is the end of a workflow that fails and undoes nothing.
 func (d *decider) end() {
-	d.finish(workflowexecutionv1.OutcomeFailed)
+	d.finish(d.ended())
 	d.conditions.False(workflowexecutionv1.ConditionRolledBack, ReasonNotPerformed, d.notPerformed())
 }
 
 // finish is the end of a workflow that fails.
 func (d *decider) finish(outcome workflowexecutionv1.WorkflowOutcome) {
+	d.resume()
 	d.status.Phase = workflowexecutionv1.PhaseFailed
 	d.status.Outcome = outcome
 	d.status.CompletionTime = &d.now
@@ -180,6 +188,7 @@ func (d *decider) finish(outcome workflowexecutionv1.WorkflowOutcome) {
 }
 
 func (d *decider) complete(outcome workflowexecutionv1.WorkflowOutcome, reason, message string) {
+	d.resume()
 	d.status.Phase = workflowexecutionv1.PhaseCompleted
 	d.status.Outcome = outcome
 	d.status.CompletionTime = &d.now

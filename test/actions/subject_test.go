@@ -197,10 +197,14 @@ func (s *scene) reconcile(ctx context.Context) (ctrl.Result, error) {
 
 func (s *scene) reconcileBy(ctx context.Context, r *kubernetesexecution.Reconciler) (ctrl.Result, error) {
 	GinkgoHelper()
-	result, err := r.Reconcile(ctx, ctrl.Request{NamespacedName: client.ObjectKeyFromObject(s.execution)})
+	result, err := r.Reconcile(ctx, requestFor(s.execution))
 	s.refresh(ctx)
 	Expect(invariants.Check(s.execution)).To(Succeed())
 	return result, err
+}
+
+func requestFor(object client.Object) ctrl.Request {
+	return ctrl.Request{NamespacedName: client.ObjectKeyFromObject(object)}
 }
 
 func (s *scene) refresh(ctx context.Context) {

@@ -96,7 +96,7 @@ func clientsFor(action shared.ActionType) (machinery.Clients, error) {
 func installController(ctx context.Context) {
 	GinkgoHelper()
 	install(ctx, identity.KubernetesExecution, []rbacv1.PolicyRule{
-		{APIGroups: []string{kubernetesexecutionv1.GroupVersion.Group}, Resources: []string{"kubernetesexecutions"}, Verbs: []string{"get"}},
+		{APIGroups: []string{kubernetesexecutionv1.GroupVersion.Group}, Resources: []string{"kubernetesexecutions"}, Verbs: []string{"get", "patch"}},
 		{APIGroups: []string{kubernetesexecutionv1.GroupVersion.Group}, Resources: []string{"kubernetesexecutions/status"}, Verbs: []string{"update"}},
 		{APIGroups: []string{workflowexecutionv1.GroupVersion.Group}, Resources: []string{"workflowexecutions"}, Verbs: []string{"get"}},
 	})

@@ -217,17 +217,30 @@ var _ = Describe("an action on a target", func() {
 			})
 
 			It("writes nothing when the gate does not allow it", func(ctx SpecContext) {
-				for _, says := range []shared.Verdict{shared.VerdictDeny, shared.VerdictHold, shared.VerdictRequireApproval} {
+				for _, says := range []shared.Verdict{shared.VerdictDeny, shared.VerdictRequireApproval} {
 					s.gate.says = says
 					live := s.live(ctx)
 					s.execution = s.newExecution(ctx, "w-"+map[shared.Verdict]string{
-						shared.VerdictDeny: "deny", shared.VerdictHold: "hold", shared.VerdictRequireApproval: "approval",
+						shared.VerdictDeny: "deny", shared.VerdictRequireApproval: "approval",
 					}[says], s.execution.Spec.ExpectedTarget)
 					s.run(ctx)
 					s.expectFailure(shared.ErrorPolicyDenied)
 					Expect(s.execution.Status.ErrorMessage).To(ContainSubstring("test/no: not today"))
 					Expect(s.live(ctx).GetResourceVersion()).To(Equal(live.GetResourceVersion()))
 				}
+			})
+
+			It("waits while the gate holds it, and goes on when it does not", func(ctx SpecContext) {
+				s.gate.says = shared.VerdictHold
+				s.run(ctx)
+				Expect(s.execution.Status.Phase).To(Equal(kubernetesexecutionv1.PhaseValidating))
+				resourceVersion := s.execution.ResourceVersion
+				s.run(ctx)
+				Expect(s.execution.ResourceVersion).To(Equal(resourceVersion), "a hold that goes on changes nothing")
+				Expect(s.value(s.live(ctx))).To(Equal(e.before))
+				s.gate.says = shared.VerdictAllow
+				s.run(ctx)
+				Expect(s.value(s.live(ctx))).To(Equal(e.after))
 			})
 
 			It("waits for a gate that gives no verdict", func(ctx SpecContext) {

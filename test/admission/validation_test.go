@@ -38,8 +38,6 @@ var _ = Describe("Validation", func() {
 	It("says all that is wrong with a WorkflowExecution in one answer", func(ctx SpecContext) {
 		before := deniedTotal("workflowexecutions")
 		err := alice.Create(ctx, workflow("wrong-", func(w *workflowexecutionv1.WorkflowExecution) {
-			w.Spec.Suspend = new(true)
-			w.Spec.Cancel = workflowexecutionv1.CancelAbort
 			w.Spec.ExecutionStrategy = &shared.ExecutionStrategy{ApprovalRequired: new(true)}
 		},
 			step("a", "nobody"),
@@ -47,7 +45,7 @@ var _ = Describe("Validation", func() {
 			shared.Step{Name: "image", Action: shared.Action{Type: shared.ActionUpdateImage, UpdateImage: &shared.UpdateImage{Namespace: "Shop", Name: "cart", Container: "app", Image: "a b"}}},
 		))
 		Expect(causes(err)).To(ConsistOf(
-			"spec.cancel", "spec.suspend", "spec.executionStrategy.approvalRequired",
+			"spec.executionStrategy.approvalRequired",
 			"spec.workflowDefinition.steps[0].dependsOn[0]",
 			"spec.workflowDefinition.steps[2].action.updateImage.namespace",
 			"spec.workflowDefinition.steps[2].action.updateImage.image",
@@ -87,8 +85,6 @@ var _ = Describe("Validation", func() {
 			Expect(causes(err)).To(ContainElement(path))
 			Expect(err).To(MatchError(ContainSubstring("no controller of this version")))
 		},
-		Entry("cancel", "spec.cancel", func(s *workflowexecutionv1.WorkflowExecutionSpec) { s.Cancel = workflowexecutionv1.CancelFinishStep }),
-		Entry("suspend", "spec.suspend", func(s *workflowexecutionv1.WorkflowExecutionSpec) { s.Suspend = new(true) }),
 		Entry("approval", "spec.executionStrategy.approvalRequired", func(s *workflowexecutionv1.WorkflowExecutionSpec) {
 			s.ExecutionStrategy = &shared.ExecutionStrategy{ApprovalRequired: new(true)}
 		}),
@@ -100,12 +96,14 @@ var _ = Describe("Validation", func() {
 		}),
 	)
 
-	It("refuses it in updates too", func(ctx SpecContext) {
+	It("lets a workflow be suspended and cancelled", func(ctx SpecContext) {
 		w := workflow("later-", nil, step("a"))
 		Expect(alice.Create(ctx, w)).To(Succeed())
 		w.Spec.Suspend, w.Spec.Cancel = new(true), workflowexecutionv1.CancelAbort
-		Expect(causes(alice.Update(ctx, w))).To(ConsistOf("spec.suspend", "spec.cancel"))
+		Expect(alice.Update(ctx, w)).To(Succeed())
+	})
 
+	It("refuses it in updates too", func(ctx SpecContext) {
 		r := request("later-", nil)
 		Expect(alice.Create(ctx, r)).To(Succeed())
 		r.Spec.Cancel = new(true)

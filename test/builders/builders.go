@@ -100,6 +100,12 @@ func (b WorkflowBuilder) RollbackStrategy(strategy shared.RollbackStrategy) Work
 	return b
 }
 
+// Suspended keeps the workflow from starting any step.
+func (b WorkflowBuilder) Suspended() WorkflowBuilder {
+	b.Spec.Suspend = new(true)
+	return b
+}
+
 // StepBuilder makes a step.
 type StepBuilder struct{ shared.Step }
 

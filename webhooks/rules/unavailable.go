@@ -21,14 +21,6 @@ func unavailableInWorkflows() []unavailable[workflowexecutionv1.WorkflowExecutio
 	type spec = workflowexecutionv1.WorkflowExecutionSpec
 	return []unavailable[spec]{
 		{
-			asked:  func(s *spec) []*field.Path { return at(s.Cancel != "", "cancel") },
-			advice: "no controller of this version cancels a workflow: leave cancel out",
-		},
-		{
-			asked:  func(s *spec) []*field.Path { return at(s.Suspend != nil && *s.Suspend, "suspend") },
-			advice: "no controller of this version suspends a workflow: leave suspend out",
-		},
-		{
 			asked: func(s *spec) []*field.Path {
 				strategy := s.ExecutionStrategy
 				required := strategy != nil && strategy.ApprovalRequired != nil && *strategy.ApprovalRequired

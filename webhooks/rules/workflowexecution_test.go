@@ -151,22 +151,23 @@ func TestValidateWorkflowExecution(t *testing.T) {
 		},
 		"everything that no controller carries out is refused at once": {
 			workflow: change(workflow(step("a")), func(s *workflowexecutionv1.WorkflowExecutionSpec) {
-				s.Cancel = workflowexecutionv1.CancelAbort
-				s.Suspend = new(true)
 				s.ExecutionStrategy = &shared.ExecutionStrategy{ApprovalRequired: new(true)}
 				s.RollbackOf = &shared.ObjectReference{Name: "x", UID: "y"}
 				s.WorkflowDefinition.Steps[0].Rollback = shared.RollbackAction
 				s.WorkflowDefinition.Steps[0].RollbackAction = &shared.Action{ScaleDeployment: &shared.ScaleDeployment{Namespace: "", Name: "cart"}}
 			}),
 			want: map[string]string{
-				"spec.cancel":  "leave cancel out",
-				"spec.suspend": "leave suspend out",
 				"spec.executionStrategy.approvalRequired":                                   "leave it out",
 				"spec.rollbackOf":                                                           "give a workflowDefinition",
 				"spec.workflowDefinition.steps[0].rollback":                                 "use Captured or None",
 				"spec.workflowDefinition.steps[0].rollbackAction":                           "use Captured or None",
 				"spec.workflowDefinition.steps[0].rollbackAction.scaleDeployment.namespace": "RFC 1123",
 			},
+		},
+		"a workflow that is to wait, or to end, is accepted": {
+			workflow: change(workflow(step("a")), func(s *workflowexecutionv1.WorkflowExecutionSpec) {
+				s.Suspend, s.Cancel = new(true), workflowexecutionv1.CancelFinishStep
+			}),
 		},
 		"values that ask for nothing are accepted": {
 			workflow: change(workflow(step("a")), func(s *workflowexecutionv1.WorkflowExecutionSpec) {
@@ -390,14 +391,13 @@ func TestKeepWorkflowExecution(t *testing.T) {
 	other := old.DeepCopy()
 	other.Spec.RequestedBy.Username, other.Spec.Timeouts.Workflow = "mallory", seconds(1)
 	other.Annotations[shared.AnnotationRequestedBy] = "mallory"
-	other.Spec.Suspend = new(true)
+	other.Spec.Suspend, other.Spec.Cancel = new(true), workflowexecutionv1.CancelAbort
 	KeepWorkflowExecution(other, old)
 	if other.Spec.RequestedBy.Username != "mallory" || other.Spec.Timeouts.Workflow.Duration != time.Second {
 		t.Error("a value that was given was replaced: the rules of the CRD are to refuse it")
 	}
 	expectErrors(t, ValidateWorkflowExecutionUpdate(other, old), map[string]string{
 		"metadata.annotations[kubernaut.io/requested-by]": "leave it as it is",
-		"spec.suspend": "leave suspend out",
 	})
 
 	bare := workflow(step("a"))

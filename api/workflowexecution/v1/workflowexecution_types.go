@@ -275,6 +275,10 @@ type WorkflowExecutionStatus struct {
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	WaitedSeconds int64 `json:"waitedSeconds,omitempty"`
+	// waitedBeforePhase is how many of waitedSeconds were over when the phase began: only the others extend its limit.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	WaitedBeforePhase int64 `json:"waitedBeforePhase,omitempty"`
 	// plan is the order of the steps and what they were planned on.
 	// +optional
 	Plan *Plan `json:"plan,omitempty"`
