@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -33,14 +34,17 @@ func TestBaselineVerdicts(t *testing.T) {
 	for sentence, test := range map[string]struct {
 		in        *Input
 		wantCodes []string // policy/code; none is allow
+		// wantPlanOnly come before them at stage plan.
+		wantPlanOnly []string
 	}{
 		"a step within all bounds is allowed": {in: scaleInput()},
 		"a protected namespace is denied": {
 			in: scaleInput(namespaced("kube-system")), wantCodes: []string{"protected_namespaces/protected_namespace"},
 		},
 		"an unknown namespace is denied": {
-			in:        scaleInput(func(in *Input) { in.Target.Namespace = nil }),
-			wantCodes: []string{"protected_namespaces/protected_namespace"},
+			in:           scaleInput(func(in *Input) { in.Target.Namespace = nil }),
+			wantPlanOnly: []string{"namespace_workflows/too_many_workflows"},
+			wantCodes:    []string{"protected_namespaces/protected_namespace"},
 		},
 		"a notification, which has no target, is allowed": {
 			in: scaleInput(func(in *Input) {
@@ -91,7 +95,11 @@ func TestBaselineVerdicts(t *testing.T) {
 			for _, stage := range []Stage{StagePlan, StageStep} {
 				test.in.Stage = stage
 				got := gate.Evaluate(t.Context(), test.in)
-				if diff := cmp.Diff(test.wantCodes, codes(got.Rules)); diff != "" {
+				wantCodes := test.wantCodes
+				if stage == StagePlan {
+					wantCodes = slices.Concat(test.wantPlanOnly, test.wantCodes)
+				}
+				if diff := cmp.Diff(wantCodes, codes(got.Rules)); diff != "" {
 					t.Errorf("%s: rules (-want +got):\n%s", stage, diff)
 				}
 				want := shared.VerdictAllow

@@ -22,19 +22,27 @@ var evaluationTime = time.Date(2026, 3, 1, 12, 0, 0, 5, time.UTC)
 func scaleInput(change ...func(*Input)) *Input {
 	in := NewInput(StagePlan, evaluationTime)
 	in.Workflow = Workflow{Name: "cart-workflow", Namespace: "shop", Mode: shared.ModeRemediate, TotalSteps: 1}
-	in.Step = Step{Name: "scale", Critical: new(true), Action: shared.Action{
+	in.Step = Step{Name: "scale", Critical: new(true), Reversibility: new("Yes"), Action: shared.Action{
 		Type:            shared.ActionScaleDeployment,
 		ScaleDeployment: &shared.ScaleDeployment{Namespace: "shop", Name: "cart", Replicas: new(int32(4))},
 	}}
 	in.Target = Target{
 		APIVersion: new("apps/v1"), Kind: new("Deployment"), Namespace: new("shop"), Name: new("cart"),
 		Object: deployment(2, "registry.example.com/shop/cart:1"),
+		Drift: Drift{
+			Expected: Identity{UID: new("cart-1"), Generation: new(int64(7))}, Found: Identity{UID: new("cart-1"), Generation: new(int64(7))},
+		},
 		Owners: []shared.OwnedObject{},
+		GitOps: GitOps{Managed: new(false)},
+		HPA:    HPA{Present: new(false)},
 		PDBs:   []PDB{{Name: "cart", DisruptionsAllowed: new(int32(1))}},
 	}
 	in.Namespace = Namespace{Name: new("shop"), Labels: map[string]string{shared.LabelEnvironment: "production"}}
 	in.Requester = Requester{Username: new("prometheus"), Groups: []string{"system:authenticated"}}
 	in.Cluster.Nodes = Nodes{Total: new(3), Ready: new(3), Unschedulable: new(0)}
+	in.Cluster.ActiveWorkflows = map[string]int{}
+	in.Cluster.Executions = Executions{Target: []PastExecution{}, Namespace: []PastExecution{}}
+	in.Impact = Impact{PodsAffected: new(int32(0)), PodsAffectedPercent: new(int32(0))}
 	for _, apply := range change {
 		apply(in)
 	}

@@ -8,6 +8,10 @@
 #     namespaces: The namespaces in which no workflow changes anything.
 package kubernaut.safety.protected_namespaces
 
+# METADATA
+# title: Changing anything in a protected namespace, or in one that is not known.
+# custom:
+#   example: A step scales a Deployment in kube-system.
 deny contains {"code": "protected_namespace", "msg": msg} if {
 	not is_permitted
 	msg := sprintf("%v may not be changed by a workflow", [place])

@@ -8,6 +8,10 @@
 #     registries: Registry hosts, with their port if any, from which images may come besides.
 package kubernaut.safety.registries
 
+# METADATA
+# title: Setting an image that comes from a registry which is not permitted for this workload.
+# custom:
+#   example: The image registry.example.com/shop/cart:1 is replaced by evil.example.net/shop/cart:1.
 deny contains {"code": "registry", "msg": msg} if {
 	not is_permitted
 	msg := sprintf("image %v comes from a registry that is not permitted here", [image_text])

@@ -10,12 +10,20 @@
 #     productionMinimum: The fewest replicas in a namespace labelled kubernaut.io/environment=production.
 package kubernaut.safety.replica_bounds
 
+# METADATA
+# title: Scaling to fewer pods than productionMinimum in production.
+# custom:
+#   example: A step sets the replicas of a Deployment in a production namespace to 0.
 deny contains {"code": "not_below_production_minimum", "msg": msg} if {
 	not is_other_action
 	not is_above_minimum
 	msg := sprintf("%v replicas are permitted only where it is certain that it is not production", [wanted])
 }
 
+# METADATA
+# title: Scaling to more than maxFactor times the pods that are there, and to more than alwaysReachable.
+# custom:
+#   example: A Deployment has 2 replicas, and a step sets 7.
 deny contains {"code": "too_many_replicas", "msg": msg} if {
 	not is_other_action
 	not is_below_maximum
