@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"kubernaut.io/kubernaut/controllers/identity"
+	"kubernaut.io/kubernaut/policies"
 	"kubernaut.io/kubernaut/policies/gate"
 	"kubernaut.io/kubernaut/webhooks"
 	"kubernaut.io/kubernaut/webhooks/statusguard"
@@ -58,7 +59,14 @@ func generate(root string) error {
 	if err := writeAccounts(filepath.Join(root, "config", "rbac")); err != nil {
 		return err
 	}
-	return writeSchemas(filepath.Join(root, "policies", "schemas"))
+	if err := writeSchemas(filepath.Join(root, "policies", "schemas")); err != nil {
+		return err
+	}
+	pages, err := policyPages(policies.FS)
+	if err != nil {
+		return err
+	}
+	return writePages(filepath.Join(root, "docs", "policies"), pages)
 }
 
 // writeAccounts writes the ServiceAccounts, binds to each the roles in the file of its name, and lists all files for kustomize.

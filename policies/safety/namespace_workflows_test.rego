@@ -3,6 +3,7 @@ package kubernaut.safety.namespace_workflows_test
 import data.kubernaut.safety.namespace_workflows as policy
 
 step(active) := {
+	"stage": "plan",
 	"step": {"action": {"type": "scale-deployment"}},
 	"target": {"apiVersion": "apps/v1", "kind": "Deployment", "namespace": "shop"},
 	"cluster": {"activeWorkflows": active},
@@ -79,6 +80,15 @@ test_a_notification_is_permitted if {
 test_a_missing_or_null_action_is_judged if {
 	denied(1000, "namespace shop") with input as json.remove(step({"shop": 1000}), ["step"])
 	denied(1000, "namespace shop") with input as object.union(step({"shop": 1000}), {"step": {"action": {"type": null}}})
+}
+
+test_a_workflow_that_runs_is_permitted if {
+	permitted with input as object.union(step({"shop": 1000}), {"stage": "step"})
+}
+
+test_a_missing_or_null_stage_is_judged if {
+	denied(1000, "namespace shop") with input as json.remove(step({"shop": 1000}), ["stage"])
+	denied(1000, "namespace shop") with input as object.union(step({"shop": 1000}), {"stage": null})
 }
 
 test_a_node_is_in_no_namespace if {

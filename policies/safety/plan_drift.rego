@@ -20,6 +20,9 @@ deny contains {"code": "target_drifted", "msg": msg} if {
 # It changes nothing in the cluster, so it has no target.
 is_permitted if input.step.action.type == "notify-only"
 
+# Before the workflow is judged there is nothing yet that a step could rest on.
+is_permitted if input.stage == "plan"
+
 # A kind without a generation has null in both.
 is_permitted if {
 	uid := input.target.drift.expected.uid

@@ -3,6 +3,7 @@ package kubernaut.safety.plan_drift_test
 import data.kubernaut.safety.plan_drift as policy
 
 step(expected, found) := {
+	"stage": "step",
 	"step": {"action": {"type": "scale-deployment"}},
 	"target": {"drift": {"expected": expected, "found": found}},
 }
@@ -66,6 +67,16 @@ test_empty_identities_are_denied if {
 test_a_notification_is_permitted if {
 	nowhere := step(state(null, null), state(null, null))
 	permitted with input as object.union(nowhere, {"step": {"action": {"type": "notify-only"}}})
+}
+
+test_before_the_judgement_everything_is_permitted if {
+	permitted with input as object.union(step(state(null, null), state("a", 7)), {"stage": "plan"})
+}
+
+test_a_missing_or_null_stage_is_judged if {
+	drifted := step(state("a", 7), state("a", 8))
+	count(policy.deny) == 1 with input as json.remove(drifted, ["stage"])
+	count(policy.deny) == 1 with input as object.union(drifted, {"stage": null})
 }
 
 test_a_missing_or_null_action_is_judged if {
