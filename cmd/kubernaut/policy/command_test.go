@@ -113,3 +113,75 @@ func TestExitCodeOfOthers(t *testing.T) {
 		t.Error("an error without a code ends with 1, and none with 0")
 	}
 }
+
+const (
+	nightPolicy = `package kubernaut.safety.night
+
+deny contains {"code": "night", "msg": "nothing is changed at night"} if not is_permitted
+
+is_permitted if {
+	namespace := input.target.namespace
+	is_string(namespace)
+	namespace != "night"
+}
+`
+	nightTest = `package kubernaut.safety.night_test
+
+import data.kubernaut.safety.night as policy
+
+test_night if {
+	count(policy.deny) == 1 with input as {"target": {"namespace": "night"}}
+}
+
+test_day if {
+	count(policy.deny) == 0 with input as {"target": {"namespace": "day"}}
+}
+`
+	failingTest = nightTest + `
+test_wrong if {
+	count(policy.deny) == 1 with input as {"target": {"namespace": "day"}}
+}
+`
+)
+
+func TestTest(t *testing.T) {
+	inFolder(t, map[string]string{
+		"good/night.rego":         nightPolicy,
+		"good/night_test.rego":    nightTest,
+		"bad/night.rego":          nightPolicy,
+		"bad/night_test.rego":     failingTest,
+		"untested/night.rego":     nightPolicy,
+		"silent/silent.rego":      silentPolicy,
+		"silent/silent_test.rego": "package kubernaut.safety.silent_test\n\nimport data.kubernaut.safety.silent\n\ntest_shop if count(silent.deny) == 1 with input as {\"target\": {\"namespace\": \"shop\"}}\n",
+		"broken/broken.rego":      "package kubernaut.safety.broken\n\ndeny contains \"x\" if input.taregt == 1\n",
+	})
+	kubernaut(t, "test", "--baseline", "--min-coverage", "100").want(t, ExitOK, "coverage 100.0 %")
+	kubernaut(t, "test", "good", "--fail-closed", "--min-coverage", "100").want(t, ExitOK, "2 tests passed; coverage 100.0 %\n")
+	kubernaut(t, "test", "good", "-v").want(t, ExitOK, "pass test_day")
+	kubernaut(t, "test", "untested").want(t, ExitFindings, "there are no tests", "line 3")
+	kubernaut(t, "test", "untested", "--min-coverage", "50").want(t, ExitFindings, "the coverage is 0.0 %")
+	kubernaut(t, "test", "broken").want(t, ExitUsage, "input.taregt")
+	kubernaut(t, "test", "good", "--min-coverage", "101").want(t, ExitUsage, "--min-coverage")
+	kubernaut(t, "test", "silent").want(t, ExitOK)
+	kubernaut(t, "test", "silent", "--fail-closed").want(t, ExitFindings,
+		"silent/silent.rego:3: deny no longer fires, and it is allowed, when input.target.namespace is missing\n  in kubernaut.safety.silent_test.test_shop\n")
+
+	got := kubernaut(t, "test", "bad")
+	want := `bad/night_test.rego:13: FAIL test_wrong
+  night_test.rego:14: count(policy.deny) == 1 with input as {"target": {"namespace": "day"}}
+      policy.deny = set()
+      count(policy.deny) = 0
+    night.rego:3: deny does not hold
+      night.rego:3: deny contains {"code": "night", "msg": "nothing is changed at night"} if not is_permitted
+        night.rego:5: is_permitted holds
+            input.target.namespace = "day"
+2 tests passed, 1 failed; coverage 100.0 %
+`
+	if diff := cmp.Diff(want, got.out); diff != "" || got.code != ExitFindings {
+		t.Errorf("exit code %d, (-want +got):\n%s", got.code, diff)
+	}
+	kubernaut(t, "test", "bad", "-o", "json").want(t, ExitFindings, `"outcome": "fail"`, `"percent": 100`)
+	kubernaut(t, "test", "bad", "-o", "junit").want(t, ExitFindings,
+		`<testsuite name="kubernaut.safety.night_test" tests="3" failures="1" errors="0" skipped="0">`, `<failure message="">`)
+	kubernaut(t, "test", "silent", "--fail-closed", "-o", "junit").want(t, ExitFindings, `<testsuite name="fail-closed"`)
+}

@@ -125,6 +125,9 @@ func (l *linter) expr(expr *ast.Expr, at place) {
 	case *ast.Every:
 		l.term(terms.Domain, at)
 		l.body(terms.Body, at)
+	case *ast.Not:
+		at.inNot = true
+		l.body(terms.Body, at)
 	case []*ast.Term:
 		if expr.IsAssignment() {
 			at.inResult = true

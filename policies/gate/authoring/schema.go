@@ -16,6 +16,16 @@ type schema struct {
 	Required    []string           `json:"required"`
 	AnyOf       []*schema          `json:"anyOf"`
 	Items       *schema            `json:"items"`
+	// Additional is the schema of the values of an object of unknown fields; false where there can be none.
+	Additional json.RawMessage `json:"additionalProperties"`
+}
+
+// free says whether the value is any JSON.
+func (s *schema) free() bool {
+	if s == nil {
+		return true
+	}
+	return s.Type == "" && len(s.AnyOf) == 0 || s.Type == "object" && string(s.Additional) == "{}"
 }
 
 func readSchema() (*schema, error) {
@@ -43,17 +53,23 @@ func (s *schema) nullable() (*schema, bool) {
 	return s, true
 }
 
+// always says whether a field is in every object, with a value that is not null.
+func (s *schema) always(field string) bool {
+	next := s.Properties[field]
+	if next == nil || !slices.Contains(s.Required, field) {
+		return false
+	}
+	_, can := next.nullable()
+	return !can
+}
+
 // guaranteed says whether what a path names is in every input, with a value that is not null.
 func (s *schema) guaranteed(path []string) bool {
 	for _, name := range path {
-		next := s.Properties[name]
-		if next == nil || !slices.Contains(s.Required, name) {
+		if !s.always(name) {
 			return false
 		}
-		if _, can := next.nullable(); can {
-			return false
-		}
-		s = next
+		s = s.Properties[name]
 	}
 	return true
 }
