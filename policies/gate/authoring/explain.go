@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
 )
 
 // The bounds of an explanation: who needs more reads the policy.
@@ -115,7 +117,7 @@ func (e *explainer) because(s *step, holds bool, depth int) []Line {
 		case f.fired > 0:
 			line.Text = name + " holds"
 			if len(f.values) > 0 {
-				line.Text = fmt.Sprintf("%s has %s", name, short(strings.Join(f.values, ", ")))
+				line.Text = fmt.Sprintf("%s has %s", name, short(valuesText(f.values)))
 			}
 			line.Facts = e.facts(f)
 			if len(line.Facts) == 0 && !holds {
@@ -130,6 +132,14 @@ func (e *explainer) because(s *step, holds bool, depth int) []Line {
 		lines = append(lines, line)
 	}
 	return lines
+}
+
+func valuesText(values []ast.Value) string {
+	texts := make([]string, len(values))
+	for i, value := range values {
+		texts[i] = value.String()
+	}
+	return strings.Join(texts, ", ")
 }
 
 // framesOf are the evaluations of the rules that an expression refers to: its own, or, of a rule that was evaluated before, those.

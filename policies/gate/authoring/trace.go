@@ -33,8 +33,8 @@ type recorder struct {
 type frame struct {
 	rule   *ast.Rule // nil for a body
 	steps  []*step
-	fired  int      // how often the rule held
-	values []string // what it gave, for a set
+	fired  int         // how often the rule held
+	values []ast.Value // what it gave, for a set
 }
 
 // step is one expression of a frame. When it is evaluated several times, in a loop, the last time counts.
@@ -99,7 +99,7 @@ func (r *recorder) exit(event *topdown.Event) {
 	if rule, is := event.Node.(*ast.Rule); is {
 		frame.fired++
 		if rule.Head.Key != nil {
-			frame.values = append(frame.values, event.Plug(rule.Head.Key).String())
+			frame.values = append(frame.values, event.Plug(rule.Head.Key).Value)
 		}
 	}
 }

@@ -24,7 +24,9 @@ type unit struct {
 }
 
 // units are those of the files that the user works on, by name.
-func (s *Set) units() []*unit {
+func (s *Set) units() []*unit { return s.unitsOf(func(source *Source) bool { return source.Own }) }
+
+func (s *Set) unitsOf(wanted func(*Source) bool) []*unit {
 	var library []*Source
 	for _, place := range slices.Sorted(maps.Keys(s.sources)) {
 		if source := s.sources[place]; source.folder() == libraryFolder && !source.isTest() {
@@ -32,7 +34,11 @@ func (s *Set) units() []*unit {
 		}
 	}
 	byName := map[string]*unit{}
-	for _, source := range s.own() {
+	for _, place := range slices.Sorted(maps.Keys(s.sources)) {
+		source := s.sources[place]
+		if !wanted(source) {
+			continue
+		}
 		name := source.folder()
 		if name == safetyFolder {
 			name = source.name()
