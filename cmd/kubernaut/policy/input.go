@@ -178,7 +178,8 @@ func asMap(value any) (map[string]any, error) {
 		return nil, err
 	}
 	var result map[string]any
-	return result, decodeExactly(text, &result)
+	err = decodeExactly(text, &result)
+	return result, err
 }
 
 // decodeExactly keeps numbers as they are written: nanoseconds do not fit a float.
