@@ -7,9 +7,11 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"kubernaut.io/kubernaut/cmd/kubernaut/app"
+	"kubernaut.io/kubernaut/policies/gate"
 )
 
 func main() {
+	gate.MaybeChild()
 	if err := app.NewCommand().ExecuteContext(ctrl.SetupSignalHandler()); err != nil {
 		os.Exit(1)
 	}

@@ -49,7 +49,7 @@ func problemAt(source module, location *ast.Location, format string, args ...any
 	if location == nil {
 		return problem
 	}
-	problem.Row, problem.Column = location.Row, location.Col
+	problem.Row, problem.Column = location.Row, max(location.Col, 1) // the parser gives 0 at the end of a file
 	lines := strings.Split(source.text, "\n")
 	if location.Row > 0 && location.Row <= len(lines) {
 		problem.Line = strings.TrimSpace(lines[location.Row-1])

@@ -51,6 +51,7 @@ type Gate struct {
 	applying sync.Mutex // held by Apply, which compiles; decisions never wait for it
 	mutex    sync.Mutex
 	changed  chan struct{}
+	children chan struct{} // one for each process that runs tests
 }
 
 // New compiles the baseline. Its error is a *CompileError when one of its policies is wrong; then there is no gate. A folder without
@@ -73,6 +74,7 @@ func New(options Options) (*Gate, error) {
 		limit:      cmp.Or(max(options.TimeLimit, 0), defaultTimeLimit),
 		now:        options.Now,
 		changed:    make(chan struct{}),
+		children:   make(chan struct{}, maxChildren),
 	}
 	if options.AwaitObjects {
 		return gate, nil
