@@ -15,6 +15,7 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -24,8 +25,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
+	aianalysisv1 "kubernaut.io/kubernaut/api/aianalysis/v1"
 	remediationprocessingv1 "kubernaut.io/kubernaut/api/remediationprocessing/v1"
 	"kubernaut.io/kubernaut/api/shared"
+	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
 	"kubernaut.io/kubernaut/controllers/machinery"
 	"kubernaut.io/kubernaut/policies/gate"
 )
@@ -109,9 +112,28 @@ func byLabel(in *gate.ClassificationInput) (shared.Classification, error) {
 	return shared.Classification{Environment: in.Namespace.Labels["kubernaut.io/environment"], Priority: "P0", BusinessUnit: "unknown"}, nil
 }
 
+func schemeOf(t *testing.T) *runtime.Scheme {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, aianalysisv1.AddToScheme, workflowexecutionv1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return scheme
+}
+
 func gatherOf(t *testing.T, target shared.Target, classify classifierFunc, funcs interceptor.Funcs, objects ...client.Object) Snapshot {
 	t.Helper()
-	live := fake.NewClientBuilder().WithScheme(clientgoscheme.Scheme).WithObjects(objects...).
+	processing := &remediationprocessingv1.RemediationProcessing{}
+	processing.Spec.Target = target
+	processing.Spec.SignalContext = shared.SignalContext{Name: "Stuck", Severity: shared.SeverityCritical}
+	return gatherFor(t, processing, classify, funcs, objects...)
+}
+
+func gatherFor(t *testing.T, processing *remediationprocessingv1.RemediationProcessing, classify classifierFunc, funcs interceptor.Funcs, objects ...client.Object) Snapshot {
+	t.Helper()
+	live := fake.NewClientBuilder().WithScheme(schemeOf(t)).WithObjects(objects...).
 		WithIndex(&corev1.Event{}, "type", func(object client.Object) []string {
 			if event, ok := object.(*corev1.Event); ok {
 				return []string{event.Type}
@@ -119,9 +141,6 @@ func gatherOf(t *testing.T, target shared.Target, classify classifierFunc, funcs
 			return nil
 		}).WithInterceptorFuncs(funcs).Build()
 	r := &Reconciler{Clients: machinery.Clients{Live: live}, Clock: testclock.NewFakePassiveClock(began), Classifier: classify}
-	processing := &remediationprocessingv1.RemediationProcessing{}
-	processing.Spec.Target = target
-	processing.Spec.SignalContext = shared.SignalContext{Name: "Stuck", Severity: shared.SeverityCritical}
 	return r.gather(t.Context(), processing)
 }
 

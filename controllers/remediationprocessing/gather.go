@@ -76,6 +76,7 @@ func (r *Reconciler) gather(ctx context.Context, processing *remediationprocessi
 		s.readBudgets(ctx)
 	}
 	s.readEvents(ctx)
+	s.readFailedWorkflow(ctx, processing)
 	classification, err := r.Classifier.Classify(ctx, classificationInput(&processing.Spec, &s.facts))
 	switch {
 	case errors.Is(err, gate.ErrNoClassification):

@@ -27,6 +27,8 @@ import (
 // +kubebuilder:rbac:groups=batch,resources=jobs;cronjobs,verbs=get
 // +kubebuilder:rbac:groups=autoscaling,resources=horizontalpodautoscalers,verbs=list
 // +kubebuilder:rbac:groups=policy,resources=poddisruptionbudgets,verbs=list
+// +kubebuilder:rbac:groups=aianalysis.kubernaut.io,resources=aianalyses,verbs=get
+// +kubebuilder:rbac:groups=workflowexecution.kubernaut.io,resources=workflowexecutions,verbs=get
 
 // Classifier says where a target runs, how urgent its signal is and who it belongs to.
 type Classifier interface {

@@ -90,6 +90,14 @@ type AIAnalysisSpec struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=11
 	PreviousAIAnalysisRefs []shared.ObjectReference `json:"previousAIAnalysisRefs,omitempty"`
+	// failedPlaybooks are the names of the playbooks whose workflows have failed for this request, the first one first. They are
+	// not proposed again.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=11
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=253
+	FailedPlaybooks []string `json:"failedPlaybooks,omitempty"`
 }
 
 // AnalysisPhase is where an analysis stands.

@@ -28,13 +28,14 @@ const (
 	nestingLimit    = 64
 )
 
-// Recovery is the variable recovery: what an earlier workflow of the request failed of. Its fields are named as in the spec of
-// an AIAnalysis; the history of that workflow is enrichment.failedWorkflow.
+// Recovery is the variable recovery: what earlier workflows of the request failed of. Its fields are named as in the spec of
+// an AIAnalysis; the history of the last of them is enrichment.failedWorkflow.
 type Recovery struct {
-	IsRecoveryAttempt     bool   `json:"isRecoveryAttempt,omitempty"`
-	RecoveryAttemptNumber int32  `json:"recoveryAttemptNumber,omitempty"`
-	FailedStep            *int32 `json:"failedStep,omitempty"`
-	FailureReason         string `json:"failureReason,omitempty"`
+	IsRecoveryAttempt     bool     `json:"isRecoveryAttempt,omitempty"`
+	RecoveryAttemptNumber int32    `json:"recoveryAttemptNumber,omitempty"`
+	FailedStep            *int32   `json:"failedStep,omitempty"`
+	FailureReason         string   `json:"failureReason,omitempty"`
+	FailedPlaybooks       []string `json:"failedPlaybooks,omitempty"`
 }
 
 // variablesOf are the variables of an expression.
@@ -46,7 +47,7 @@ func variablesOf(spec *aianalysisv1.AIAnalysisSpec) map[string]any {
 		"classification": spec.Classification,
 		"recovery": Recovery{
 			IsRecoveryAttempt: spec.IsRecoveryAttempt, RecoveryAttemptNumber: spec.RecoveryAttemptNumber,
-			FailedStep: spec.FailedStep, FailureReason: spec.FailureReason,
+			FailedStep: spec.FailedStep, FailureReason: spec.FailureReason, FailedPlaybooks: spec.FailedPlaybooks,
 		},
 	}
 }

@@ -50,7 +50,7 @@ func New(reader client.Reader) *Provider {
 // Name is part of aianalysis.Provider.
 func (*Provider) Name() string { return Name }
 
-// Analyze chooses a playbook by match, then the highest priority, then name. A playbook that cannot be evaluated is passed
+// Analyze chooses a playbook by match, then the highest priority, then name; one that failed for this request is out. A playbook that cannot be evaluated is passed
 // over and says so among the alternatives; the error is that of reading, or of ctx.
 func (p *Provider) Analyze(ctx context.Context, spec *aianalysisv1.AIAnalysisSpec) (aianalysis.Analysis, error) {
 	var list catalogv1alpha1.PlaybookList
@@ -132,8 +132,8 @@ func assess(ctx context.Context, playbook *catalogv1alpha1.Playbook, entry cache
 	case whyNot != "":
 		result.standing, result.whyNot = doesNotApply, whyNot
 		return result
-	case spec.Enrichment.FailedWorkflow != nil && spec.Enrichment.FailedWorkflow.Playbook == playbook.Name:
-		result.standing, result.whyNot = doesNotApply, "its workflow "+spec.Enrichment.FailedWorkflow.Name+" has failed for this request"
+	case failedBefore(playbook.Name, spec):
+		result.standing, result.whyNot = doesNotApply, "its workflow has failed for this request"
 		return result
 	}
 	result.rootCause, result.definition, err = entry.playbook.fill(ctx, variables)
@@ -141,6 +141,12 @@ func assess(ctx context.Context, playbook *catalogv1alpha1.Playbook, entry cache
 		result.standing, result.whyNot = broken, "it could not be filled in: "+err.Error()
 	}
 	return result
+}
+
+// failedBefore says whether the workflow of a playbook has failed for this request.
+func failedBefore(name string, spec *aianalysisv1.AIAnalysisSpec) bool {
+	last := spec.Enrichment.FailedWorkflow
+	return slices.Contains(spec.FailedPlaybooks, name) || (last != nil && last.Playbook == name)
 }
 
 // choose takes the first candidate that applies; they are in the order of preference.

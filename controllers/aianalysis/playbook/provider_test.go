@@ -160,13 +160,29 @@ func TestChoice(t *testing.T) {
 			playbooks:    []*catalogv1alpha1.Playbook{playbookOf("none", 9, func(s *catalogv1alpha1.PlaybookSpec) { s.Workflow.Steps = nil })},
 			wantNoAction: true,
 		},
+		"every playbook that failed before is out": {
+			spec: func(s *aianalysisv1.AIAnalysisSpec) {
+				s.IsRecoveryAttempt, s.RecoveryAttemptNumber, s.FailedPlaybooks = true, 2, []string{"first", "second"}
+			},
+			playbooks:  []*catalogv1alpha1.Playbook{playbookOf("first", 9, nil), playbookOf("second", 5, nil), playbookOf("third", 1, nil)},
+			want:       "third",
+			wantWhyNot: map[string]string{"first": "its workflow has failed", "second": "its workflow has failed"},
+		},
+		"when all have failed nothing is left": {
+			spec: func(s *aianalysisv1.AIAnalysisSpec) {
+				s.IsRecoveryAttempt, s.RecoveryAttemptNumber, s.FailedPlaybooks = true, 1, []string{"first"}
+			},
+			playbooks:      []*catalogv1alpha1.Playbook{playbookOf("first", 9, nil)},
+			wantWhyNot:     map[string]string{"first": "its workflow has failed"},
+			wantUnresolved: "Considered: first (its workflow has failed for this request).",
+		},
 		"the playbook that failed before is out": {
 			spec: func(s *aianalysisv1.AIAnalysisSpec) {
 				s.Enrichment.FailedWorkflow = &shared.FailedWorkflow{Name: "w", Playbook: "first"}
 			},
 			playbooks:  []*catalogv1alpha1.Playbook{playbookOf("first", 9, nil), playbookOf("second", 1, nil)},
 			want:       "second",
-			wantWhyNot: map[string]string{"first": "its workflow w has failed"},
+			wantWhyNot: map[string]string{"first": "its workflow has failed"},
 		},
 		"no match says what was considered": {
 			playbooks:      []*catalogv1alpha1.Playbook{playbookOf("a", 9, withExpression("false"))},
@@ -218,7 +234,7 @@ func TestExpressions(t *testing.T) {
 		"enums are texts":                         {"signal.severity == 'critical' && enrichment.health.status in ['InProgress']", ""},
 		"times are timestamps":                    {"enrichment.events[0].lastSeen < timestamp('2026-01-01T00:00:00Z')", ""},
 		"functions on texts exist":                {"target.name.upperAscii() == 'CART' && enrichment.containers[0].image.split(':')[1] == 'typo'", ""},
-		"recovery is known":                       {"!recovery.isRecoveryAttempt && recovery.recoveryAttemptNumber == 0 && !has(recovery.failedStep)", ""},
+		"recovery is known":                       {"!recovery.isRecoveryAttempt && recovery.recoveryAttemptNumber == 0 && !has(recovery.failedStep) && !('p' in recovery.failedPlaybooks)", ""},
 		"classification is known":                 {"classification.priority == 'P0' && classification.businessUnit == 'shop'", ""},
 		"a whole object compares":                 {"enrichment.containers[0] == enrichment.containers[0]", ""},
 		"an index beyond the end is an error":     {"enrichment.nodes[0].name == 'x'", "index out of bounds"},

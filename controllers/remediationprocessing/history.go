@@ -1,0 +1,75 @@
+package remediationprocessing
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	aianalysisv1 "kubernaut.io/kubernaut/api/aianalysis/v1"
+	remediationprocessingv1 "kubernaut.io/kubernaut/api/remediationprocessing/v1"
+	"kubernaut.io/kubernaut/api/shared"
+	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
+	"kubernaut.io/kubernaut/controllers/machinery"
+)
+
+// The bounds of the API on what is kept of a workflow that failed.
+const (
+	longestFailure = 1024
+	longestAction  = 63
+)
+
+// readFailedWorkflow reads what the workflow did whose failure a recovery follows, and which playbook it came from: that stands on
+// the analysis of the same attempt.
+func (s *survey) readFailedWorkflow(ctx context.Context, processing *remediationprocessingv1.RemediationProcessing) {
+	ref := processing.Spec.FailedWorkflowRef
+	if ref == nil {
+		return
+	}
+	var workflow workflowexecutionv1.WorkflowExecution
+	if err := s.readSibling(ctx, processing, ref.Name, &workflow); err != nil {
+		s.missing("failed workflow", err)
+		return
+	}
+	if workflow.UID != ref.UID {
+		s.missing("failed workflow", fmt.Errorf("WorkflowExecution %s was replaced by another of the same name", ref.Name))
+		return
+	}
+	s.facts.FailedWorkflow = failedWorkflow(&workflow)
+	var analysis aianalysisv1.AIAnalysis
+	name := shared.AnalysisName(processing.Spec.RemediationRequestRef.Name, processing.Spec.RecoveryAttemptNumber-1)
+	if err := s.readSibling(ctx, processing, name, &analysis); err != nil {
+		s.missing("playbook of the failed workflow", err)
+		return
+	}
+	if analysis.Status.Recommendation != nil {
+		s.facts.FailedWorkflow.Playbook = analysis.Status.Recommendation.PlaybookRef
+	}
+}
+
+// readSibling reads another child of the same request; an object of that name that is none is not looked at.
+func (s *survey) readSibling(ctx context.Context, processing *remediationprocessingv1.RemediationProcessing, name string, object client.Object) error {
+	if err := s.live.Get(ctx, client.ObjectKey{Namespace: processing.Namespace, Name: name}, object); err != nil {
+		return err
+	}
+	request := processing.Spec.RemediationRequestRef
+	for _, owner := range object.GetOwnerReferences() {
+		if owner.Controller != nil && *owner.Controller && owner.UID == request.UID {
+			return nil
+		}
+	}
+	return errors.New(name + " is not a child of RemediationRequest " + request.Name)
+}
+
+func failedWorkflow(workflow *workflowexecutionv1.WorkflowExecution) *shared.FailedWorkflow {
+	status := &workflow.Status
+	history := &shared.FailedWorkflow{
+		Name: workflow.Name, FailedAction: machinery.Cut(status.FailedAction, longestAction), ErrorType: status.ErrorType,
+		FailureReason: machinery.Cut(status.FailureReason, longestFailure), Outcome: string(status.Outcome),
+	}
+	if status.FailedStep != nil {
+		history.FailedStep = new(*status.FailedStep)
+	}
+	return history
+}

@@ -1,0 +1,84 @@
+package remediationprocessing
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	aianalysisv1 "kubernaut.io/kubernaut/api/aianalysis/v1"
+	remediationprocessingv1 "kubernaut.io/kubernaut/api/remediationprocessing/v1"
+	"kubernaut.io/kubernaut/api/shared"
+	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
+)
+
+func childOf(name string, owner types.UID) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Namespace: "shop", Name: name, UID: types.UID(name + "-uid"), OwnerReferences: ownedBy("RemediationRequest", "stuck", owner)}
+}
+
+func TestFailedWorkflow(t *testing.T) {
+	t.Parallel()
+	failed := func(change func(*workflowexecutionv1.WorkflowExecution)) client.Object {
+		workflow := &workflowexecutionv1.WorkflowExecution{ObjectMeta: childOf("stuck-recovery-1", "request-uid")}
+		workflow.Status = workflowexecutionv1.WorkflowExecutionStatus{
+			Phase: workflowexecutionv1.PhaseFailed, Outcome: workflowexecutionv1.OutcomeRolledBack, FailedStep: new(int32(1)),
+			FailedAction: "scale-deployment", ErrorType: shared.ErrorTimeout, FailureReason: "too slow",
+		}
+		if change != nil {
+			change(workflow)
+		}
+		return workflow
+	}
+	analysis := func(owner types.UID) client.Object {
+		object := &aianalysisv1.AIAnalysis{ObjectMeta: childOf("stuck-recovery-1", owner)}
+		object.Status.Recommendation = &aianalysisv1.Recommendation{PlaybookRef: "scale-out"}
+		return object
+	}
+	history := func(playbook string) *shared.FailedWorkflow {
+		return &shared.FailedWorkflow{
+			Name: "stuck-recovery-1", FailedStep: new(int32(1)), FailedAction: "scale-deployment", ErrorType: shared.ErrorTimeout,
+			FailureReason: "too slow", Outcome: "RolledBack", Playbook: playbook,
+		}
+	}
+	tests := map[string]struct {
+		objects      []client.Object
+		want         *shared.FailedWorkflow
+		wantDegraded string
+	}{
+		"the workflow and its playbook": {objects: []client.Object{failed(nil), analysis("request-uid")}, want: history("scale-out")},
+		"a workflow that is gone":       {objects: []client.Object{analysis("request-uid")}, wantDegraded: "failed workflow: "},
+		"another workflow of the same name": {
+			objects:      []client.Object{failed(func(w *workflowexecutionv1.WorkflowExecution) { w.UID = "later" }), analysis("request-uid")},
+			wantDegraded: "was replaced by another of the same name",
+		},
+		"a workflow of another request": {
+			objects:      []client.Object{failed(func(w *workflowexecutionv1.WorkflowExecution) { w.ObjectMeta = childOf("stuck-recovery-1", "other") })},
+			wantDegraded: "is not a child of RemediationRequest stuck",
+		},
+		"an analysis that is gone":       {objects: []client.Object{failed(nil)}, want: history(""), wantDegraded: "playbook of the failed workflow: "},
+		"an analysis of another request": {objects: []client.Object{failed(nil), analysis("other")}, want: history(""), wantDegraded: "is not a child of RemediationRequest stuck"},
+	}
+	for sentence, test := range tests {
+		t.Run(sentence, func(t *testing.T) {
+			t.Parallel()
+			processing := &remediationprocessingv1.RemediationProcessing{ObjectMeta: childOf("stuck-recovery-2", "request-uid")}
+			processing.Spec = remediationprocessingv1.RemediationProcessingSpec{
+				RemediationRequestRef: shared.ObjectReference{Name: "stuck", UID: "request-uid"},
+				SignalContext:         shared.SignalContext{Name: "Stuck"}, Target: targetOf("apps/v1", "Deployment", "shop", "cart"),
+				IsRecoveryAttempt: true, RecoveryAttemptNumber: 2,
+				FailedWorkflowRef: &shared.ObjectReference{Name: "stuck-recovery-1", UID: "stuck-recovery-1-uid"},
+			}
+			got := gatherFor(t, processing, byLabel, interceptor.Funcs{}, append(stuck(), test.objects...)...)
+			if diff := cmp.Diff(test.want, got.enrichment.FailedWorkflow); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			if degraded := strings.Join(got.degraded, "; "); (degraded == "") != (test.wantDegraded == "") || !strings.Contains(degraded, test.wantDegraded) {
+				t.Errorf("degraded is %q", degraded)
+			}
+		})
+	}
+}
