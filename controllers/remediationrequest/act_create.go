@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -25,6 +27,8 @@ func (r *Reconciler) act(ctx context.Context, request *remediationv1.Remediation
 		return r.createAnalysis(ctx, next.analysis)
 	case next.workflow != nil:
 		return r.createWorkflow(ctx, next.workflow)
+	case next.cancel != nil:
+		return r.cancel(ctx, next.cancel)
 	case next.remove:
 		return r.remove(ctx, request)
 	default:
@@ -37,8 +41,8 @@ func (r *Reconciler) createProcessing(ctx context.Context, child *remediationpro
 	return machinery.EnsureChild(ctx, r.Clients.Cached, r.Clients.Live, child, &remediationprocessingv1.RemediationProcessing{},
 		func(have *remediationprocessingv1.RemediationProcessing) error {
 			if have.Spec.RemediationRequestRef != want.RemediationRequestRef || have.Spec.Target != want.Target ||
-				have.Spec.RecoveryAttemptNumber != want.RecoveryAttemptNumber {
-				return errors.New("its request, target or attempt is another one")
+				have.Spec.RecoveryAttemptNumber != want.RecoveryAttemptNumber || !equality.Semantic.DeepEqual(have.Spec.FailedWorkflowRef, want.FailedWorkflowRef) {
+				return errors.New("its request, target, attempt or failed workflow is another one")
 			}
 			return nil
 		})
@@ -49,8 +53,8 @@ func (r *Reconciler) createAnalysis(ctx context.Context, child *aianalysisv1.AIA
 	return machinery.EnsureChild(ctx, r.Clients.Cached, r.Clients.Live, child, &aianalysisv1.AIAnalysis{},
 		func(have *aianalysisv1.AIAnalysis) error {
 			if have.Spec.RemediationRequestRef != want.RemediationRequestRef || have.Spec.RemediationProcessingRef != want.RemediationProcessingRef ||
-				have.Spec.RecoveryAttemptNumber != want.RecoveryAttemptNumber {
-				return errors.New("its request, examination or attempt is another one")
+				have.Spec.RecoveryAttemptNumber != want.RecoveryAttemptNumber || !slices.Equal(have.Spec.FailedPlaybooks, want.FailedPlaybooks) {
+				return errors.New("its request, examination, attempt or what failed before is another one")
 			}
 			return nil
 		})
@@ -69,7 +73,15 @@ func (r *Reconciler) createWorkflow(ctx context.Context, child *workflowexecutio
 		})
 }
 
-// isRefusal says whether a child cannot be created, however often one tries.
+// cancel stops the very workflow that was decided on. One that is gone has ended: the next reconcile sees it.
+func (r *Reconciler) cancel(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution) error {
+	if err := r.Clients.Cached.Update(ctx, workflow); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("stopping WorkflowExecution %s: %w", workflow.Name, err)
+	}
+	return nil
+}
+
+// isRefusal says whether a child cannot be created, or a workflow not be stopped, however often one tries.
 func isRefusal(err error) bool {
 	if _, foreign := errors.AsType[*machinery.ForeignChildError](err); foreign {
 		return true

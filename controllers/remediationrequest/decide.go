@@ -17,7 +17,7 @@ import (
 )
 
 // transitions are the phases that may follow each phase. A request stays pending only while it cannot be told whether it is a
-// duplicate; recoveries are not performed yet, so nothing leads to recovering.
+// duplicate. A recovery examines its target in recovering, and goes on as the first attempt did.
 func transitions() machinery.Table[remediationv1.RemediationPhase] {
 	return machinery.Table[remediationv1.RemediationPhase]{
 		"": {
@@ -28,8 +28,8 @@ func transitions() machinery.Table[remediationv1.RemediationPhase] {
 		},
 		remediationv1.PhaseProcessing: {remediationv1.PhaseAnalyzing, remediationv1.PhaseFailed},
 		remediationv1.PhaseAnalyzing:  {remediationv1.PhaseExecuting, remediationv1.PhaseCompleted, remediationv1.PhaseFailed},
-		remediationv1.PhaseExecuting:  {remediationv1.PhaseCompleted, remediationv1.PhaseFailed},
-		remediationv1.PhaseRecovering: {},
+		remediationv1.PhaseExecuting:  {remediationv1.PhaseRecovering, remediationv1.PhaseCompleted, remediationv1.PhaseFailed},
+		remediationv1.PhaseRecovering: {remediationv1.PhaseAnalyzing, remediationv1.PhaseFailed},
 		remediationv1.PhaseCompleted:  {},
 		remediationv1.PhaseFailed:     {},
 	}
@@ -60,6 +60,10 @@ type decision struct {
 	processing *remediationprocessingv1.RemediationProcessing
 	analysis   *aianalysisv1.AIAnalysis
 	workflow   *workflowexecutionv1.WorkflowExecution
+	// cancel is a workflow that runs, with its spec changed so that it ends.
+	cancel *workflowexecutionv1.WorkflowExecution
+	// verdict is what was found about another attempt, for the metrics; nil when no workflow has failed.
+	verdict *verdict
 	// remove says that the request has been kept for long enough.
 	remove bool
 	wakeAt time.Time
@@ -73,6 +77,8 @@ type decider struct {
 	decision
 	now        metav1.Time
 	conditions machinery.Conditions
+	// counted says that the time for which the workflow waited is part of the status.
+	counted bool
 }
 
 // decide is the next step of a request.
@@ -84,11 +90,9 @@ func decide(s Snapshot, now time.Time) decision {
 	case "", remediationv1.PhasePending:
 		d.observe()
 		d.pending()
-	case remediationv1.PhaseProcessing, remediationv1.PhaseAnalyzing, remediationv1.PhaseExecuting:
+	case remediationv1.PhaseProcessing, remediationv1.PhaseAnalyzing, remediationv1.PhaseExecuting, remediationv1.PhaseRecovering:
 		d.observe()
 		d.active(phase)
-	case remediationv1.PhaseRecovering:
-		// No transition of this version leads here.
 	case remediationv1.PhaseCompleted, remediationv1.PhaseFailed:
 		d.finished()
 	}
@@ -108,13 +112,15 @@ func (d *decider) observe() {
 // active is every phase in which a child works.
 func (d *decider) active(phase remediationv1.RemediationPhase) {
 	switch {
-	case d.refusal != nil:
-		d.refused()
 	case d.unread != nil && !d.overdue():
 		d.retry = d.unread
 	case d.unread != nil:
 		d.timedOut("what has to be known could not be read: " + d.unread.Error())
-	case phase == remediationv1.PhaseProcessing:
+	case d.toStop():
+		d.stop()
+	case d.refusal != nil:
+		d.refused()
+	case phase == remediationv1.PhaseProcessing, phase == remediationv1.PhaseRecovering:
 		d.process()
 	case phase == remediationv1.PhaseAnalyzing:
 		d.analyze()
@@ -126,6 +132,10 @@ func (d *decider) active(phase remediationv1.RemediationPhase) {
 // pending finds out whether the request is a duplicate. A rival that was taken up wins, else the oldest by creation time and
 // UID. Times are in seconds: of two requests of one second neither goes on before it could have seen the other taken up.
 func (d *decider) pending() {
+	if d.cancelAsked() {
+		d.stopped("it had not begun.")
+		return
+	}
 	if d.unread != nil {
 		d.stayPending()
 		return
@@ -187,7 +197,7 @@ func (d *decider) enter(phase remediationv1.RemediationPhase) {
 
 func (d *decider) startProcessing() {
 	d.enter(remediationv1.PhaseProcessing)
-	d.decision.processing = d.newProcessing()
+	d.decision.processing = d.newProcessing(nil)
 	d.conditions.Progressing(ReasonProcessing, "The target is examined by RemediationProcessing "+d.decision.processing.Name+".")
 	d.wakeAt = machinery.Earliest(d.deadline(), d.refTime())
 }
@@ -202,9 +212,24 @@ func (d *decider) process() {
 	case found.object == nil && hasAttempt(d.status.RemediationProcessingRefs, name):
 		d.gone(kindProcessing, name)
 	case found.object == nil:
-		d.await(func() { d.decision.processing = d.newProcessing() })
+		d.await(d.makeProcessing)
 	default:
 		d.processed(found.object)
+	}
+}
+
+// makeProcessing has the examination made; that of a recovery names the workflow that failed.
+func (d *decider) makeProcessing() {
+	failed := d.Snapshot.failed
+	switch name := shared.WorkflowName(d.request.Name, d.status.RecoveryAttempts-1); {
+	case d.status.RecoveryAttempts == 0:
+		d.decision.processing = d.newProcessing(nil)
+	case failed.foreign != "":
+		d.foreign(kindWorkflow, name, failed.foreign)
+	case failed.object == nil:
+		d.gone(kindWorkflow, name)
+	default:
+		d.decision.processing = d.newProcessing(failed.object)
 	}
 }
 
@@ -218,9 +243,9 @@ func (d *decider) processed(processing *remediationprocessingv1.RemediationProce
 			return
 		}
 		d.enter(remediationv1.PhaseAnalyzing)
-		d.decision.analysis = d.newAnalysis(processing)
-		d.conditions.Progressing(ReasonAnalyzing, "The cause is looked for by AIAnalysis "+d.decision.analysis.Name+".")
+		d.conditions.Progressing(ReasonAnalyzing, "The cause is looked for by AIAnalysis "+shared.AnalysisName(d.request.Name, d.status.RecoveryAttempts)+".")
 		d.wakeAt = machinery.Earliest(d.deadline(), d.refTime())
+		d.makeAnalysis(processing)
 	case remediationprocessingv1.PhaseFailed:
 		d.status.RemediationProcessingRefs = d.withAttempt(d.status.RemediationProcessingRefs, processing.Name)
 		d.childFailed(remediationv1.ConditionProcessed, ReasonProcessingFailed, kindProcessing, processing.Name, readyMessage(processing.Status.Conditions))
@@ -247,7 +272,19 @@ func (d *decider) analyze() {
 	case d.Snapshot.processing.object == nil || d.Snapshot.processing.object.Status.Phase != remediationprocessingv1.PhaseCompleted:
 		d.gone(kindProcessing, shared.ProcessingName(d.request.Name, d.status.RecoveryAttempts))
 	default:
-		d.await(func() { d.decision.analysis = d.newAnalysis(d.Snapshot.processing.object) })
+		d.await(func() { d.makeAnalysis(d.Snapshot.processing.object) })
+	}
+}
+
+// makeAnalysis has the analysis made, if all is known that failed before.
+func (d *decider) makeAnalysis(processing *remediationprocessingv1.RemediationProcessing) {
+	switch name, foreign, lost := d.lost(); {
+	case foreign != "":
+		d.foreign(kindAnalysis, name, foreign)
+	case lost:
+		d.gone(kindAnalysis, name)
+	default:
+		d.decision.analysis = d.newAnalysis(processing)
 	}
 }
 
@@ -311,6 +348,7 @@ func (d *decider) executed(workflow *workflowexecutionv1.WorkflowExecution) {
 	d.refer(workflow)
 	if workflow.Status.Phase.Terminal() {
 		d.status.WaitedSeconds += workflow.Status.WaitedSeconds
+		d.counted = true
 	}
 	switch workflow.Status.Phase {
 	case workflowexecutionv1.PhaseCompleted:
@@ -352,8 +390,8 @@ func (d *decider) await(goOn func()) {
 		d.timedOut(d.awaited())
 		return
 	}
-	goOn()
 	d.wakeAt = machinery.Earliest(d.deadline(), d.refTime())
+	goOn()
 }
 
 // runsLong says whether a child that has not ended is to be named in the status now.

@@ -34,8 +34,9 @@ func (d *decider) requestRef() shared.ObjectReference {
 	return shared.ObjectReference{Name: d.request.Name, UID: d.request.UID}
 }
 
-func (d *decider) newProcessing() *remediationprocessingv1.RemediationProcessing {
-	return &remediationprocessingv1.RemediationProcessing{
+// newProcessing examines the target; failed is the workflow that a recovery follows, nil for the initial attempt.
+func (d *decider) newProcessing(failed *workflowexecutionv1.WorkflowExecution) *remediationprocessingv1.RemediationProcessing {
+	processing := &remediationprocessingv1.RemediationProcessing{
 		ObjectMeta: d.childMeta(shared.ProcessingName(d.request.Name, d.status.RecoveryAttempts)),
 		Spec: remediationprocessingv1.RemediationProcessingSpec{
 			RemediationRequestRef: d.requestRef(),
@@ -43,11 +44,16 @@ func (d *decider) newProcessing() *remediationprocessingv1.RemediationProcessing
 			Target:                d.request.Spec.Target,
 		},
 	}
+	if failed != nil {
+		processing.Spec.IsRecoveryAttempt, processing.Spec.RecoveryAttemptNumber = true, d.status.RecoveryAttempts
+		processing.Spec.FailedWorkflowRef = &shared.ObjectReference{Name: failed.Name, UID: failed.UID}
+	}
+	return processing
 }
 
-// newAnalysis gives the analysis all that it rests on.
+// newAnalysis gives the analysis all that it rests on; that of a recovery knows what failed before.
 func (d *decider) newAnalysis(processing *remediationprocessingv1.RemediationProcessing) *aianalysisv1.AIAnalysis {
-	return &aianalysisv1.AIAnalysis{
+	analysis := &aianalysisv1.AIAnalysis{
 		ObjectMeta: d.childMeta(shared.AnalysisName(d.request.Name, d.status.RecoveryAttempts)),
 		Spec: aianalysisv1.AIAnalysisSpec{
 			RemediationRequestRef:    d.requestRef(),
@@ -58,6 +64,11 @@ func (d *decider) newAnalysis(processing *remediationprocessingv1.RemediationPro
 			Classification:           processing.Status.Classification,
 		},
 	}
+	if d.status.RecoveryAttempts > 0 {
+		d.recovering(&analysis.Spec)
+		analysis.Spec.FailedWorkflowRef = processing.Spec.FailedWorkflowRef.DeepCopy()
+	}
+	return analysis
 }
 
 // newWorkflow is what the analysis recommends, asked for by whoever asked for the remediation.

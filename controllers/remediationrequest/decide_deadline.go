@@ -22,11 +22,11 @@ func (d *decider) phaseDeadline() time.Time {
 	switch d.status.OverallPhase {
 	case "", remediationv1.PhasePending:
 		return d.phaseStart().Add(pendingLimit)
-	case remediationv1.PhaseProcessing:
+	case remediationv1.PhaseProcessing, remediationv1.PhaseRecovering:
 		return d.phaseStart().Add(durationOr(timeouts.Processing, defaultProcessing))
 	case remediationv1.PhaseAnalyzing:
 		return d.phaseStart().Add(durationOr(timeouts.Analyzing, defaultAnalyzing))
-	case remediationv1.PhaseExecuting, remediationv1.PhaseRecovering, remediationv1.PhaseCompleted, remediationv1.PhaseFailed:
+	case remediationv1.PhaseExecuting, remediationv1.PhaseCompleted, remediationv1.PhaseFailed:
 	}
 	return time.Time{}
 }
@@ -35,7 +35,7 @@ func (d *decider) phaseDeadline() time.Time {
 func (d *decider) overallDeadline() time.Time {
 	timeouts := valueOr(d.request.Spec.Timeouts, remediationv1.RemediationTimeouts{})
 	waited := d.status.WaitedSeconds
-	if workflow := d.Snapshot.workflow.object; workflow != nil {
+	if workflow := d.Snapshot.workflow.object; workflow != nil && !d.counted {
 		if workflow.Status.WaitingSince != nil {
 			return time.Time{}
 		}
@@ -62,13 +62,11 @@ func (d *decider) overallOverdue() bool {
 func (d *decider) awaited() string {
 	attempt := d.status.RecoveryAttempts
 	switch d.status.OverallPhase {
-	case remediationv1.PhaseProcessing:
+	case remediationv1.PhaseProcessing, remediationv1.PhaseRecovering:
 		return kindProcessing + " " + shared.ProcessingName(d.request.Name, attempt) + " had not ended"
 	case remediationv1.PhaseAnalyzing:
 		return kindAnalysis + " " + shared.AnalysisName(d.request.Name, attempt) + " had not ended"
-	case remediationv1.PhaseExecuting:
-		return kindWorkflow + " " + shared.WorkflowName(d.request.Name, attempt) + " had not ended, and it is not stopped by this"
-	case "", remediationv1.PhasePending, remediationv1.PhaseRecovering, remediationv1.PhaseCompleted, remediationv1.PhaseFailed:
+	case "", remediationv1.PhasePending, remediationv1.PhaseExecuting, remediationv1.PhaseCompleted, remediationv1.PhaseFailed:
 	}
 	return "nothing more is known"
 }

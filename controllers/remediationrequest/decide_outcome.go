@@ -41,35 +41,10 @@ func (d *decider) refer(workflow *workflowexecutionv1.WorkflowExecution) {
 	}
 	ref.CompletionTime = workflow.Status.CompletionTime.DeepCopy()
 	if workflow.Status.Phase == workflowexecutionv1.PhaseFailed {
-		ref.Target = failedTarget(workflow)
+		failed := failureOf(workflow)
+		ref.Target, ref.FailedAction, ref.ErrorType = failed.target, failed.action, failed.errorType
 		ref.FailedStep = workflow.Status.FailedStep
-		ref.FailedAction = workflow.Status.FailedAction
-		ref.ErrorType = workflow.Status.ErrorType
 		ref.FailureReason = workflow.Status.FailureReason
-	}
-}
-
-// failedTarget is what the failed step was to change, for people.
-func failedTarget(workflow *workflowexecutionv1.WorkflowExecution) string {
-	definition, failed := workflow.Spec.WorkflowDefinition, workflow.Status.FailedStep
-	if definition == nil || failed == nil || *failed < 0 || int(*failed) >= len(definition.Steps) {
-		return ""
-	}
-	action := definition.Steps[*failed].Action
-	deployment := string(shared.WorkloadDeployment)
-	switch {
-	case action.ScaleDeployment != nil:
-		return shared.Target{Kind: deployment, Namespace: action.ScaleDeployment.Namespace, Name: action.ScaleDeployment.Name}.String()
-	case action.RollbackDeployment != nil:
-		return shared.Target{Kind: deployment, Namespace: action.RollbackDeployment.Namespace, Name: action.RollbackDeployment.Name}.String()
-	case action.UpdateImage != nil:
-		kind := action.UpdateImage.Kind
-		if kind == "" {
-			kind = shared.WorkloadDeployment
-		}
-		return shared.Target{Kind: string(kind), Namespace: action.UpdateImage.Namespace, Name: action.UpdateImage.Name}.String()
-	default:
-		return ""
 	}
 }
 
@@ -108,28 +83,44 @@ func (d *decider) workflowFailed(workflow *workflowexecutionv1.WorkflowExecution
 	}
 	cause := failureText(workflow)
 	d.conditions.False(remediationv1.ConditionWorkflowSucceeded, ReasonWorkflowFailed, cause)
-	verdict := recoverable(workflow.Status.ErrorType, d.status.RecoveryAttempts, valueOr(d.status.MaxRecoveryAttempts, 0))
-	d.conditions.False(remediationv1.ConditionRecoveryViable, verdict.reason, verdict.message)
-	d.escalate(remediationv1.OutcomeManualReviewRequired, ReasonWorkflowFailed, fmt.Sprintf("%s %s No further attempt is made: %s Look at it with: %s",
-		cause, undoneText(workflow), verdict.message, d.look(resourceWorkflow, workflow.Name)))
+	// A workflow that was stopped because the time is up fails as cancelled.
+	late := workflow.Spec.Cancel != "" && workflow.Status.ErrorType == shared.ErrorCancelled && d.overallOverdue()
+	if d.cancelAsked() || late {
+		d.stoppedWorkflow(workflow, cause)
+		return
+	}
+	found := judge(d.circumstances(workflow))
+	d.decision.verdict = &found
+	d.conditions.Set(remediationv1.ConditionRecoveryViable, found.status(), found.reason, found.message)
+	if found.viable {
+		d.recover(workflow, cause)
+		return
+	}
+	message := fmt.Sprintf("%s %s No further attempt is made: %s Look at it with: %s",
+		cause, undoneText(workflow), found.message, d.look(resourceWorkflow, workflow.Name))
+	switch {
+	case found.reason == ReasonTimedOut:
+		d.escalate(remediationv1.OutcomeTimedOut, ReasonTimedOut, message)
+	case found.reason == ReasonFailureRateTooHigh && worthKeeping(workflow):
+		d.complete(remediationv1.OutcomePartialSuccess, ReasonPartialSuccess, message)
+	default:
+		d.escalate(remediationv1.OutcomeManualReviewRequired, ReasonWorkflowFailed, message)
+	}
 }
 
 // failureText says what failed, where and why.
 func failureText(workflow *workflowexecutionv1.WorkflowExecution) string {
+	failed := failureOf(workflow)
 	var text strings.Builder
 	fmt.Fprintf(&text, "%s %s failed", kindWorkflow, workflow.Name)
 	if workflow.Status.FailedStep != nil {
 		fmt.Fprintf(&text, " at step %s (%s", workflow.Status.FailedStepName, workflow.Status.FailedAction)
-		if target := failedTarget(workflow); target != "" {
-			fmt.Fprintf(&text, " on %s", target)
+		if failed.target != "" {
+			fmt.Fprintf(&text, " on %s", failed.target)
 		}
 		text.WriteString(")")
 	}
-	errorType := workflow.Status.ErrorType
-	if errorType == "" {
-		errorType = shared.ErrorUnknown
-	}
-	fmt.Fprintf(&text, ": %s", errorType)
+	fmt.Fprintf(&text, ": %s", failed.errorType)
 	if workflow.Status.FailureReason != "" {
 		fmt.Fprintf(&text, ": %s", workflow.Status.FailureReason)
 	}
@@ -149,27 +140,6 @@ func undoneText(workflow *workflowexecutionv1.WorkflowExecution) string {
 		workflowexecutionv1.OutcomeDryRun, workflowexecutionv1.OutcomeFailed, workflowexecutionv1.OutcomeCancelled:
 	}
 	return fmt.Sprintf("Nothing was undone; %d of its %d steps were completed.", workflow.Status.CompletedSteps, workflow.Status.TotalSteps)
-}
-
-// verdict is why another attempt is not made.
-type verdict struct {
-	reason  string
-	message string
-}
-
-// recoverable judges by the rules that need nothing but this request and its one failure. That no rule stands against another
-// attempt does not make one: this version performs none, and says so.
-func recoverable(errorType shared.ErrorType, attempts, most int32) verdict {
-	if attempts >= most {
-		return verdict{ReasonAttemptsExhausted, fmt.Sprintf("%d of %d recovery attempts are used.", attempts, most)}
-	}
-	switch errorType {
-	case shared.ErrorPolicyDenied, shared.ErrorPermissionDenied, shared.ErrorApprovalRejected, shared.ErrorApprovalExpired, shared.ErrorCancelled:
-		return verdict{ReasonErrorTypeNotRecoverable, fmt.Sprintf("another plan does not help against %s.", errorType)}
-	case "", shared.ErrorTimeout, shared.ErrorResourceNotFound, shared.ErrorResourceConflict, shared.ErrorResourceQuotaExceeded,
-		shared.ErrorValidation, shared.ErrorIneffective, shared.ErrorUnknown:
-	}
-	return verdict{ReasonRecoveryNotPerformed, "another plan might help, but this version performs no recoveries."}
 }
 
 func (d *decider) duplicate(of string) {

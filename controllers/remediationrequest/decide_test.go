@@ -103,7 +103,7 @@ type row struct {
 	wantPhase   remediationv1.RemediationPhase
 	wantOutcome remediationv1.RemediationOutcome
 	wantReason  string
-	// wantEffect is processing, analysis, workflow, remove, or nothing.
+	// wantEffect is processing, analysis, workflow, cancel, remove, or nothing.
 	wantEffect string
 	wantWake   time.Duration
 	wantRetry  bool
@@ -120,6 +120,9 @@ func effectOf(d decision) string {
 	}
 	if d.workflow != nil {
 		effects = append(effects, "workflow")
+	}
+	if d.cancel != nil {
+		effects = append(effects, "cancel")
 	}
 	if d.remove {
 		effects = append(effects, "remove")
@@ -145,6 +148,54 @@ func named(request *remediationv1.RemediationRequest) {
 	request.Status.WorkflowExecutionRefs = []remediationv1.WorkflowReference{{
 		Name: "cart-workflow", Namespace: "shop", AttemptNumber: 1, Outcome: remediationv1.OutcomeInProgress,
 	}}
+}
+
+// recoveringFrom is a request in its first recovery: the workflow of the first attempt has failed.
+func recoveringFrom(request *remediationv1.RemediationRequest) {
+	named(request)
+	request.Status.RecoveryAttempts = 1
+	request.Status.WorkflowExecutionRefs[0] = remediationv1.WorkflowReference{
+		Name: "cart-workflow", Namespace: "shop", AttemptNumber: 1, Outcome: "Failed", FailedStep: new(int32(0)),
+		FailedAction: string(shared.ActionRollbackDeployment), Target: "Deployment shop/cart",
+		ErrorType: shared.ErrorResourceNotFound, FailureReason: "it has no revision 9",
+	}
+}
+
+func cancelled(request *remediationv1.RemediationRequest) { request.Spec.Cancel = new(true) }
+
+// and applies all the changes.
+func and(changes ...func(*remediationv1.RemediationRequest)) func(*remediationv1.RemediationRequest) {
+	return func(request *remediationv1.RemediationRequest) {
+		for _, change := range changes {
+			change(request)
+		}
+	}
+}
+
+// recoveryOf is a child of the first recovery.
+func recoveryOf(object metav1.Object) { object.SetName("cart-recovery-1") }
+
+func examinedAgain(earlier ...child[aianalysisv1.AIAnalysis]) Snapshot {
+	processing := processingIn(remediationprocessingv1.PhaseCompleted)
+	recoveryOf(processing)
+	processing.Spec.FailedWorkflowRef = &shared.ObjectReference{Name: "cart-workflow", UID: "workflow-uid"}
+	return Snapshot{processing: child[remediationprocessingv1.RemediationProcessing]{object: processing}, earlier: earlier}
+}
+
+func recommended(playbook string) child[aianalysisv1.AIAnalysis] {
+	analysis := analysisIn(aianalysisv1.PhaseCompleted)
+	analysis.Status.Recommendation.PlaybookRef = playbook
+	return child[aianalysisv1.AIAnalysis]{object: analysis}
+}
+
+// stoppedIn is a workflow that was told to stop.
+func stoppedIn(phase workflowexecutionv1.WorkflowPhase, outcome workflowexecutionv1.WorkflowOutcome) *workflowexecutionv1.WorkflowExecution {
+	workflow := workflowIn(phase, outcome)
+	workflow.Spec.Cancel = workflowexecutionv1.CancelAbortAndRollBack
+	if phase == workflowexecutionv1.PhaseFailed {
+		workflow.Status.ErrorType, workflow.Status.FailureReason = shared.ErrorCancelled, "it was cancelled"
+	}
+	return workflow
 }
 
 func waiting(workflow *workflowexecutionv1.WorkflowExecution, seconds int64, since time.Duration) *workflowexecutionv1.WorkflowExecution {
@@ -419,17 +470,81 @@ func rows() map[string]row {
 			snapshot:  workflowOf(waiting(workflowIn(workflowexecutionv1.PhaseExecuting, ""), 600, 0)),
 			wantPhase: remediationv1.PhaseExecuting, wantReason: ReasonExecuting, wantWake: time.Hour + 10*time.Minute,
 		},
-		"executing for too long fails, and says that the workflow goes on": {
+		"executing for too long stops the workflow": {
 			phase: remediationv1.PhaseExecuting, at: time.Hour + 10*time.Minute,
 			snapshot:  workflowOf(waiting(workflowIn(workflowexecutionv1.PhaseExecuting, ""), 600, 0)),
+			wantPhase: remediationv1.PhaseExecuting, wantReason: ReasonStopping, wantEffect: "cancel", wantWake: time.Hour + 10*time.Minute + stopLimit,
+			want: func(t *testing.T, d decision) {
+				t.Helper()
+				if d.cancel.Spec.Cancel != workflowexecutionv1.CancelAbortAndRollBack || d.cancel.UID != "workflow-uid" {
+					t.Errorf("cancel is %+v", d.cancel)
+				}
+			},
+		},
+		"executing a workflow that was told to stop waits for its end": {
+			phase: remediationv1.PhaseExecuting, at: time.Hour + time.Minute, snapshot: workflowOf(stoppedIn(workflowexecutionv1.PhaseRollingBack, "")),
+			wantPhase: remediationv1.PhaseExecuting, wantReason: ReasonStopping, wantWake: time.Hour + stopLimit,
+		},
+		"executing a workflow that does not stop fails, and says that it goes on": {
+			phase: remediationv1.PhaseExecuting, at: time.Hour + stopLimit, snapshot: workflowOf(stoppedIn(workflowexecutionv1.PhaseRollingBack, "")),
 			wantPhase: failed, wantOutcome: timedOut, wantReason: ReasonTimedOut,
 			want: func(t *testing.T, d decision) {
 				t.Helper()
-				if !strings.Contains(d.status.EscalationReason, "it is not stopped by this") ||
-					d.status.WorkflowExecutionRefs[0].Outcome != remediationv1.OutcomeInProgress {
+				if !strings.Contains(d.status.EscalationReason, "has not ended") || d.status.WorkflowExecutionRefs[0].Outcome != remediationv1.OutcomeInProgress {
 					t.Errorf("status is %+v", d.status)
 				}
 			},
+		},
+		"executing a workflow that may not be stopped fails, and says that it goes on": {
+			phase: remediationv1.PhaseExecuting, at: time.Hour,
+			snapshot: func() Snapshot {
+				s := workflowOf(workflowIn(workflowexecutionv1.PhaseExecuting, ""))
+				s.refusal = errors.New("no controller cancels")
+				return s
+			}(),
+			wantPhase: failed, wantOutcome: timedOut, wantReason: ReasonTimedOut,
+			want: func(t *testing.T, d decision) {
+				t.Helper()
+				if !strings.Contains(d.status.EscalationReason, "could not be stopped and goes on: no controller cancels.") {
+					t.Error(d.status.EscalationReason)
+				}
+			},
+		},
+		"executing a workflow that was stopped in time to undo all is out of time": {
+			phase: remediationv1.PhaseExecuting, at: time.Hour + time.Minute,
+			snapshot:  workflowOf(stoppedIn(workflowexecutionv1.PhaseFailed, workflowexecutionv1.OutcomeRolledBack)),
+			wantPhase: failed, wantOutcome: timedOut, wantReason: ReasonTimedOut,
+			want: func(t *testing.T, d decision) {
+				t.Helper()
+				if !strings.Contains(d.status.EscalationReason, "What it had changed was undone.") {
+					t.Error(d.status.EscalationReason)
+				}
+			},
+		},
+		"a workflow that failed when the time was up is the last": {
+			phase: remediationv1.PhaseExecuting, at: time.Hour,
+			snapshot:  workflowOf(workflowIn(workflowexecutionv1.PhaseFailed, workflowexecutionv1.OutcomeFailed)),
+			wantPhase: failed, wantOutcome: timedOut, wantReason: ReasonTimedOut,
+		},
+		"the time for which a workflow waited does not count when it has failed": {
+			phase: remediationv1.PhaseExecuting, at: time.Hour,
+			snapshot:  workflowOf(waiting(workflowIn(workflowexecutionv1.PhaseFailed, workflowexecutionv1.OutcomeFailed), 600, 0)),
+			wantPhase: remediationv1.PhaseRecovering, wantReason: ReasonRecovering, wantEffect: "processing", wantWake: time.Hour + refDelay,
+			want: func(t *testing.T, d decision) {
+				t.Helper()
+				if d.status.WaitedSeconds != 600 {
+					t.Errorf("waited for %d seconds", d.status.WaitedSeconds)
+				}
+			},
+		},
+		"it does not count twice": {
+			phase: remediationv1.PhaseExecuting, at: time.Hour + 10*time.Minute,
+			snapshot:  workflowOf(waiting(workflowIn(workflowexecutionv1.PhaseFailed, workflowexecutionv1.OutcomeFailed), 600, 0)),
+			wantPhase: failed, wantOutcome: timedOut, wantReason: ReasonTimedOut,
+		},
+		"executing for too long without a workflow fails": {
+			phase: remediationv1.PhaseExecuting, at: time.Hour, snapshot: analysisOf(analysisIn(aianalysisv1.PhaseCompleted)),
+			wantPhase: failed, wantOutcome: timedOut, wantReason: ReasonTimedOut,
 		},
 		"executing whose child cannot be read asks again": {
 			phase: remediationv1.PhaseExecuting, snapshot: Snapshot{unread: errors.New("away")},
@@ -463,29 +578,301 @@ func rows() map[string]row {
 			phase: remediationv1.PhaseExecuting, snapshot: workflowOf(workflowIn(workflowexecutionv1.PhaseCompleted, "")),
 			wantPhase: failed, wantOutcome: review, wantReason: ReasonWorkflowFailed,
 		},
-		"a workflow that failed is for people, with all that they need": {
+		"a workflow that failed leads to a recovery, all of it recorded before it begins": {
+			phase: remediationv1.PhaseExecuting, at: time.Minute, snapshot: workflowOf(workflowIn(workflowexecutionv1.PhaseFailed, workflowexecutionv1.OutcomeRolledBack)),
+			modify:    func(r *remediationv1.RemediationRequest) { r.Status.CurrentWorkflowExecutionRef = new("cart-workflow") },
+			wantPhase: remediationv1.PhaseRecovering, wantReason: ReasonRecovering, wantEffect: "processing", wantWake: time.Minute + refDelay,
+			want: func(t *testing.T, d decision) {
+				t.Helper()
+				if d.status.RecoveryAttempts != 1 || d.status.RecoveryReason != "workflow_ineffective_step_0" || d.status.CurrentWorkflowExecutionRef != nil ||
+					!d.status.LastFailureTime.Time.Equal(began.Add(time.Minute)) || d.status.EscalatedToManualReview {
+					t.Errorf("status is %+v", d.status)
+				}
+				viable := meta.FindStatusCondition(d.status.Conditions, remediationv1.ConditionRecoveryViable)
+				if viable == nil || viable.Status != metav1.ConditionTrue || viable.Reason != ReasonViable {
+					t.Errorf("RecoveryViable is %+v", viable)
+				}
+				refs := d.status.WorkflowExecutionRefs
+				if len(refs) != 1 || refs[0].Outcome != "RolledBack" || *refs[0].FailedStep != 0 || refs[0].Target != "Deployment shop/cart" ||
+					refs[0].AttemptNumber != 1 || refs[0].ErrorType != shared.ErrorIneffective || refs[0].FailedAction != string(shared.ActionRollbackDeployment) {
+					t.Errorf("refs are %+v", refs)
+				}
+				spec := d.processing.Spec
+				if d.processing.Name != "cart-recovery-1" || !spec.IsRecoveryAttempt || spec.RecoveryAttemptNumber != 1 ||
+					*spec.FailedWorkflowRef != (shared.ObjectReference{Name: "cart-workflow", UID: "workflow-uid"}) {
+					t.Errorf("child is %+v", d.processing)
+				}
+			},
+		},
+		"a failure without a step to blame leads to one too, and is that of all actions": {
+			phase: remediationv1.PhaseExecuting, snapshot: func() Snapshot {
+				workflow := workflowIn(workflowexecutionv1.PhaseFailed, workflowexecutionv1.OutcomeFailed)
+				workflow.Status.FailedStep, workflow.Status.FailedStepName, workflow.Status.FailedAction = nil, "", ""
+				return workflowOf(workflow)
+			}(),
+			wantPhase: remediationv1.PhaseRecovering, wantReason: ReasonRecovering, wantEffect: "processing", wantWake: refDelay,
+			want: func(t *testing.T, d decision) {
+				t.Helper()
+				ref := d.status.WorkflowExecutionRefs[0]
+				if d.status.RecoveryReason != "workflow_ineffective" || ref.FailedAction != string(shared.ActionRollbackDeployment) || ref.Target != "Deployment shop/cart" {
+					t.Errorf("reason %s, ref %+v", d.status.RecoveryReason, ref)
+				}
+			},
+		},
+		"a workflow that failed for good is for people, with all that they need": {
 			phase: remediationv1.PhaseExecuting, snapshot: workflowOf(workflowIn(workflowexecutionv1.PhaseFailed, workflowexecutionv1.OutcomeRolledBack)),
+			modify:    func(r *remediationv1.RemediationRequest) { r.Status.MaxRecoveryAttempts = new(int32(0)) },
 			wantPhase: failed, wantOutcome: review, wantReason: ReasonWorkflowFailed,
 			want: func(t *testing.T, d decision) {
 				t.Helper()
 				const want = "WorkflowExecution cart-workflow failed at step roll-back (rollback-deployment on Deployment shop/cart): ineffective: " +
-					"the target did not become healthy. What it had changed was undone. No further attempt is made: another plan might help, " +
-					"but this version performs no recoveries. Look at it with: kubectl -n shop describe workflowexecution cart-workflow"
+					"the target did not become healthy. What it had changed was undone. No further attempt is made: the request allows no recovery. " +
+					"Look at it with: kubectl -n shop describe workflowexecution cart-workflow"
 				if d.status.EscalationReason != want {
 					t.Errorf("got  %s\nwant %s", d.status.EscalationReason, want)
 				}
 				viable := meta.FindStatusCondition(d.status.Conditions, remediationv1.ConditionRecoveryViable)
-				if viable == nil || viable.Status != metav1.ConditionFalse || viable.Reason != ReasonRecoveryNotPerformed {
+				if viable == nil || viable.Status != metav1.ConditionFalse || viable.Reason != ReasonAttemptsExhausted {
 					t.Errorf("RecoveryViable is %+v", viable)
 				}
-				ref := d.status.WorkflowExecutionRefs[0]
-				if ref.Outcome != "RolledBack" || *ref.FailedStep != 0 || ref.Target != "Deployment shop/cart" || ref.ErrorType != shared.ErrorIneffective {
-					t.Errorf("ref is %+v", ref)
-				}
-				if d.status.LastFailureTime == nil || !d.status.EscalatedToManualReview {
+				if d.status.LastFailureTime == nil || !d.status.EscalatedToManualReview || d.status.WorkflowExecutionRefs[0].Outcome != "RolledBack" {
 					t.Errorf("status is %+v", d.status)
 				}
 			},
+		},
+		"a workflow that a policy denied is for people at once": {
+			phase: remediationv1.PhaseExecuting, snapshot: func() Snapshot {
+				workflow := workflowIn(workflowexecutionv1.PhaseFailed, workflowexecutionv1.OutcomeFailed)
+				workflow.Status.ErrorType = shared.ErrorPolicyDenied
+				return workflowOf(workflow)
+			}(),
+			wantPhase: failed, wantOutcome: review, wantReason: ReasonWorkflowFailed,
+		},
+		"the same failure in a recovery is for people": {
+			phase: remediationv1.PhaseExecuting, modify: recoveringFrom, snapshot: func() Snapshot {
+				workflow := workflowIn(workflowexecutionv1.PhaseFailed, workflowexecutionv1.OutcomeFailed)
+				recoveryOf(workflow)
+				workflow.Status.ErrorType = shared.ErrorResourceNotFound
+				return workflowOf(workflow)
+			}(),
+			wantPhase: failed, wantOutcome: review, wantReason: ReasonWorkflowFailed,
+			want: func(t *testing.T, d decision) {
+				t.Helper()
+				refs := d.status.WorkflowExecutionRefs
+				if len(refs) != 2 || refs[1].Name != "cart-recovery-1" || refs[1].AttemptNumber != 2 || d.status.RecoveryAttempts != 1 ||
+					meta.FindStatusCondition(d.status.Conditions, remediationv1.ConditionRecoveryViable).Reason != ReasonSameFailure {
+					t.Errorf("status is %+v", d.status)
+				}
+			},
+		},
+		"another failure in a recovery leads to the next": {
+			phase: remediationv1.PhaseExecuting, modify: recoveringFrom, snapshot: func() Snapshot {
+				workflow := workflowIn(workflowexecutionv1.PhaseFailed, workflowexecutionv1.OutcomeFailed)
+				recoveryOf(workflow)
+				return workflowOf(workflow)
+			}(),
+			wantPhase: remediationv1.PhaseRecovering, wantReason: ReasonRecovering, wantEffect: "processing", wantWake: refDelay,
+			want: func(t *testing.T, d decision) {
+				t.Helper()
+				if d.processing.Name != "cart-recovery-2" || d.processing.Spec.FailedWorkflowRef.Name != "cart-recovery-1" || len(d.status.WorkflowExecutionRefs) != 2 {
+					t.Errorf("child is %+v, refs %+v", d.processing.ObjectMeta, d.status.WorkflowExecutionRefs)
+				}
+			},
+		},
+		"steps worth keeping are a partial success when too many workflows fail": {
+			phase: remediationv1.PhaseExecuting, snapshot: func() Snapshot {
+				workflow := workflowIn(workflowexecutionv1.PhaseFailed, workflowexecutionv1.OutcomeFailed)
+				workflow.Status.ErrorType = shared.ErrorTimeout
+				workflow.Status.Steps = []workflowexecutionv1.StepStatus{{Action: string(shared.ActionScaleDeployment), Phase: workflowexecutionv1.StepCompleted}}
+				s := workflowOf(workflow)
+				s.recent = rate{finished: 10, failed: 1}
+				return s
+			}(),
+			wantPhase: completed, wantOutcome: remediationv1.OutcomePartialSuccess, wantReason: ReasonPartialSuccess,
+			want: func(t *testing.T, d decision) {
+				t.Helper()
+				if meta.FindStatusCondition(d.status.Conditions, remediationv1.ConditionRecoveryViable).Reason != ReasonFailureRateTooHigh ||
+					!meta.IsStatusConditionFalse(d.status.Conditions, remediationv1.ConditionWorkflowSucceeded) {
+					t.Errorf("conditions are %+v", d.status.Conditions)
+				}
+			},
+		},
+		"nothing worth keeping is for people when too many workflows fail": {
+			phase: remediationv1.PhaseExecuting, snapshot: func() Snapshot {
+				s := workflowOf(workflowIn(workflowexecutionv1.PhaseFailed, workflowexecutionv1.OutcomeFailed))
+				s.recent = rate{finished: 10, failed: 1}
+				return s
+			}(),
+			wantPhase: failed, wantOutcome: review, wantReason: ReasonWorkflowFailed,
+		},
+
+		"recovering without a child makes it of the workflow that failed": {
+			phase: remediationv1.PhaseRecovering, modify: recoveringFrom,
+			snapshot:  Snapshot{failed: child[workflowexecutionv1.WorkflowExecution]{object: workflowIn(workflowexecutionv1.PhaseFailed, workflowexecutionv1.OutcomeFailed)}},
+			wantPhase: remediationv1.PhaseRecovering, wantEffect: "processing", wantWake: refDelay,
+			want: func(t *testing.T, d decision) {
+				t.Helper()
+				if d.processing.Name != "cart-recovery-1" || d.processing.Spec.FailedWorkflowRef.UID != "workflow-uid" || d.status.RecoveryAttempts != 1 {
+					t.Errorf("child is %+v", d.processing)
+				}
+			},
+		},
+		"recovering from a workflow that is gone fails": {
+			phase: remediationv1.PhaseRecovering, modify: recoveringFrom, wantPhase: failed, wantOutcome: review, wantReason: ReasonChildGone,
+		},
+		"recovering from a workflow that is foreign fails": {
+			phase: remediationv1.PhaseRecovering, modify: recoveringFrom, snapshot: Snapshot{failed: child[workflowexecutionv1.WorkflowExecution]{foreign: "its controller is nobody"}},
+			wantPhase: failed, wantOutcome: review, wantReason: ReasonChildForeign,
+		},
+		"recovering with a foreign child fails": {
+			phase: remediationv1.PhaseRecovering, modify: recoveringFrom, snapshot: Snapshot{processing: child[remediationprocessingv1.RemediationProcessing]{foreign: "its controller is nobody"}},
+			wantPhase: failed, wantOutcome: review, wantReason: ReasonChildForeign,
+		},
+		"recovering whose child is refused fails": {
+			phase: remediationv1.PhaseRecovering, modify: recoveringFrom, snapshot: Snapshot{refusal: errors.New("denied")},
+			wantPhase: failed, wantOutcome: review, wantReason: ReasonChildRefused,
+		},
+		"recovering with a child that has just begun waits without a write": {
+			phase: remediationv1.PhaseRecovering, modify: recoveringFrom, snapshot: processingOf(processingIn("")), at: time.Second,
+			wantPhase: remediationv1.PhaseRecovering, wantWake: refDelay,
+		},
+		"recovering with a completed child goes on to analyze with all that failed": {
+			phase: remediationv1.PhaseRecovering, modify: recoveringFrom, snapshot: examinedAgain(recommended("first")), at: time.Second,
+			wantPhase: remediationv1.PhaseAnalyzing, wantReason: ReasonAnalyzing, wantEffect: "analysis", wantWake: time.Second + refDelay,
+			want: func(t *testing.T, d decision) {
+				t.Helper()
+				want := aianalysisv1.AIAnalysisSpec{
+					IsRecoveryAttempt: true, RecoveryAttemptNumber: 1, FailedStep: new(int32(0)), FailureReason: "it has no revision 9",
+					FailedWorkflowRef:      &shared.ObjectReference{Name: "cart-workflow", UID: "workflow-uid"},
+					PreviousAIAnalysisRefs: []shared.ObjectReference{{Name: "cart-analysis", UID: "analysis-uid"}}, FailedPlaybooks: []string{"first"},
+				}
+				got := d.analysis.Spec
+				if diff := cmp.Diff(want, aianalysisv1.AIAnalysisSpec{
+					IsRecoveryAttempt: got.IsRecoveryAttempt, RecoveryAttemptNumber: got.RecoveryAttemptNumber, FailedStep: got.FailedStep, FailureReason: got.FailureReason,
+					FailedWorkflowRef: got.FailedWorkflowRef, PreviousAIAnalysisRefs: got.PreviousAIAnalysisRefs, FailedPlaybooks: got.FailedPlaybooks,
+				}); diff != "" {
+					t.Errorf("(-want +got):\n%s", diff)
+				}
+				if d.analysis.Name != "cart-recovery-1" || len(d.status.RemediationProcessingRefs) != 2 || d.status.RemediationProcessingRefs[1].AttemptNumber != 2 {
+					t.Errorf("child %s, refs %+v", d.analysis.Name, d.status.RemediationProcessingRefs)
+				}
+			},
+		},
+		"recovering without the earlier analysis fails: it could be proposed again": {
+			phase: remediationv1.PhaseRecovering, modify: recoveringFrom, snapshot: examinedAgain(child[aianalysisv1.AIAnalysis]{}),
+			wantPhase: failed, wantOutcome: review, wantReason: ReasonChildGone,
+		},
+		"recovering with a foreign earlier analysis fails": {
+			phase: remediationv1.PhaseRecovering, modify: recoveringFrom, snapshot: examinedAgain(child[aianalysisv1.AIAnalysis]{foreign: "its controller is nobody"}),
+			wantPhase: failed, wantOutcome: review, wantReason: ReasonChildForeign,
+		},
+		"recovering for too long fails": {
+			phase: remediationv1.PhaseRecovering, modify: recoveringFrom, snapshot: processingOf(processingIn("")), at: 5 * time.Minute,
+			wantPhase: failed, wantOutcome: timedOut, wantReason: ReasonTimedOut,
+		},
+		"recovering whose child cannot be read asks again": {
+			phase: remediationv1.PhaseRecovering, modify: recoveringFrom, snapshot: Snapshot{unread: errors.New("away")},
+			wantPhase: remediationv1.PhaseRecovering, wantRetry: true,
+		},
+		"analyzing in a recovery without a child makes it with all that failed": {
+			phase: remediationv1.PhaseAnalyzing, modify: and(recoveringFrom, func(r *remediationv1.RemediationRequest) { r.Status.AIAnalysisRefs = nil }),
+			snapshot: examinedAgain(recommended("first")), wantPhase: remediationv1.PhaseAnalyzing, wantEffect: "analysis", wantWake: refDelay,
+			want: func(t *testing.T, d decision) {
+				t.Helper()
+				if d.analysis.Name != "cart-recovery-1" || len(d.analysis.Spec.FailedPlaybooks) != 1 {
+					t.Errorf("child is %+v", d.analysis)
+				}
+			},
+		},
+		"analyzing in a recovery without the earlier analysis fails": {
+			phase: remediationv1.PhaseAnalyzing, modify: recoveringFrom, snapshot: examinedAgain(),
+			wantPhase: failed, wantOutcome: review, wantReason: ReasonChildGone,
+		},
+		"analyzing in a recovery with nothing left is for people": {
+			phase: remediationv1.PhaseAnalyzing, modify: recoveringFrom, snapshot: func() Snapshot {
+				analysis := analysisIn(aianalysisv1.PhaseFailed)
+				recoveryOf(analysis)
+				return analysisOf(analysis)
+			}(),
+			wantPhase: failed, wantOutcome: review, wantReason: ReasonAnalysisFailed,
+		},
+		"analyzing in a recovery with a recommendation runs it under its own name": {
+			phase: remediationv1.PhaseAnalyzing, modify: recoveringFrom, snapshot: func() Snapshot {
+				analysis := analysisIn(aianalysisv1.PhaseCompleted)
+				recoveryOf(analysis)
+				return analysisOf(analysis)
+			}(),
+			wantPhase: remediationv1.PhaseExecuting, wantReason: ReasonExecuting, wantEffect: "workflow", wantWake: time.Hour,
+			want: func(t *testing.T, d decision) {
+				t.Helper()
+				if d.workflow.Name != "cart-recovery-1" || len(d.status.AIAnalysisRefs) != 2 || d.status.AIAnalysisRefs[1].AttemptNumber != 2 {
+					t.Errorf("child %s, refs %+v", d.workflow.Name, d.status.AIAnalysisRefs)
+				}
+			},
+		},
+		"a recovery that succeeds remediates": {
+			phase: remediationv1.PhaseExecuting, modify: recoveringFrom, snapshot: func() Snapshot {
+				workflow := workflowIn(workflowexecutionv1.PhaseCompleted, workflowexecutionv1.OutcomeSuccess)
+				recoveryOf(workflow)
+				return workflowOf(workflow)
+			}(),
+			wantPhase: completed, wantOutcome: remediationv1.OutcomeRemediated, wantReason: ReasonRemediated,
+		},
+
+		"a request that is cancelled before it begins ends at once": {
+			modify: cancelled, wantPhase: failed, wantOutcome: remediationv1.OutcomeCancelled, wantReason: ReasonCancelled,
+		},
+		"a request that is cancelled while the target is examined ends at once": {
+			phase: remediationv1.PhaseProcessing, modify: cancelled, snapshot: processingOf(processingIn("")),
+			wantPhase: failed, wantOutcome: remediationv1.OutcomeCancelled, wantReason: ReasonCancelled,
+		},
+		"a request that is cancelled while it recovers ends at once": {
+			phase: remediationv1.PhaseRecovering, modify: and(recoveringFrom, cancelled), snapshot: examinedAgain(recommended("first")),
+			wantPhase: failed, wantOutcome: remediationv1.OutcomeCancelled, wantReason: ReasonCancelled,
+		},
+		"a request that is cancelled before its workflow is made makes none": {
+			phase: remediationv1.PhaseExecuting, modify: cancelled, snapshot: analysisOf(analysisIn(aianalysisv1.PhaseCompleted)),
+			wantPhase: failed, wantOutcome: remediationv1.OutcomeCancelled, wantReason: ReasonCancelled,
+		},
+		"a request that is cancelled stops its workflow": {
+			phase: remediationv1.PhaseExecuting, modify: and(named, cancelled), at: time.Minute, snapshot: workflowOf(workflowIn(workflowexecutionv1.PhaseExecuting, "")),
+			wantPhase: remediationv1.PhaseExecuting, wantReason: ReasonStopping, wantEffect: "cancel", wantWake: time.Hour + stopLimit,
+		},
+		"a request that is cancelled stops a workflow that waits, too": {
+			phase: remediationv1.PhaseExecuting, modify: and(named, cancelled), at: time.Minute,
+			snapshot:  workflowOf(waiting(workflowIn(workflowexecutionv1.PhaseValidating, ""), 0, time.Second)),
+			wantPhase: remediationv1.PhaseExecuting, wantReason: ReasonStopping, wantEffect: "cancel",
+		},
+		"a request that is cancelled ends when its workflow has, and calls nobody": {
+			phase: remediationv1.PhaseExecuting, modify: and(named, cancelled), snapshot: workflowOf(stoppedIn(workflowexecutionv1.PhaseFailed, workflowexecutionv1.OutcomeRolledBack)),
+			wantPhase: failed, wantOutcome: remediationv1.OutcomeCancelled, wantReason: ReasonCancelled,
+			want: func(t *testing.T, d decision) {
+				t.Helper()
+				if d.status.EscalatedToManualReview || d.status.WorkflowExecutionRefs[0].Outcome != "RolledBack" {
+					t.Errorf("status is %+v", d.status)
+				}
+			},
+		},
+		"a request that is cancelled and whose workflow could not undo all is for people": {
+			phase: remediationv1.PhaseExecuting, modify: and(named, cancelled), snapshot: workflowOf(stoppedIn(workflowexecutionv1.PhaseFailed, workflowexecutionv1.OutcomeRollbackFailed)),
+			wantPhase: failed, wantOutcome: remediationv1.OutcomeCancelled, wantReason: ReasonCancelled,
+			want: func(t *testing.T, d decision) {
+				t.Helper()
+				if !d.status.EscalatedToManualReview || !strings.Contains(d.status.EscalationReason, "could not be undone") {
+					t.Errorf("status is %+v", d.status)
+				}
+			},
+		},
+		"a request that is cancelled after its workflow failed recovers no more": {
+			phase: remediationv1.PhaseExecuting, modify: and(named, cancelled), snapshot: workflowOf(workflowIn(workflowexecutionv1.PhaseFailed, workflowexecutionv1.OutcomeFailed)),
+			wantPhase: failed, wantOutcome: remediationv1.OutcomeCancelled, wantReason: ReasonCancelled,
+		},
+		"a request that is cancelled too late is remediated": {
+			phase: remediationv1.PhaseExecuting, modify: and(named, cancelled), snapshot: workflowOf(workflowIn(workflowexecutionv1.PhaseCompleted, workflowexecutionv1.OutcomeSuccess)),
+			wantPhase: completed, wantOutcome: remediationv1.OutcomeRemediated, wantReason: ReasonRemediated,
+		},
+		"a request that is cancelled and whose workflow is gone is for people": {
+			phase: remediationv1.PhaseExecuting, modify: and(named, cancelled), wantPhase: failed, wantOutcome: review, wantReason: ReasonChildGone,
 		},
 
 		"a completed request is kept": {
@@ -513,9 +900,6 @@ func rows() map[string]row {
 		},
 		"a failed request whose workflow cannot be read asks again": {
 			phase: failed, modify: named, snapshot: Snapshot{unread: errors.New("away")}, wantPhase: failed, wantRetry: true,
-		},
-		"nothing follows recovering in this version": {
-			phase: remediationv1.PhaseRecovering, wantPhase: remediationv1.PhaseRecovering,
 		},
 	}
 }
@@ -571,45 +955,19 @@ func TestDecide(t *testing.T) {
 func checkEnd(t *testing.T, d decision) {
 	t.Helper()
 	failed := d.status.OverallPhase == remediationv1.PhaseFailed
+	// Who cancels knows of it: that nobody else is called is tested where it is so.
+	escalated := failed && (d.status.Outcome != remediationv1.OutcomeCancelled || d.status.EscalatedToManualReview)
 	if d.status.CompletionTime == nil || d.status.Outcome == "" {
 		t.Errorf("it ended without time or outcome: %+v", d.status)
 	}
 	if meta.IsStatusConditionTrue(d.status.Conditions, shared.ConditionStalled) != failed ||
 		meta.IsStatusConditionTrue(d.status.Conditions, shared.ConditionReady) == failed ||
-		d.status.EscalatedToManualReview != failed || (d.status.EscalationReason != "") != failed ||
-		meta.IsStatusConditionTrue(d.status.Conditions, remediationv1.ConditionEscalated) != failed {
+		d.status.EscalatedToManualReview != escalated || (d.status.EscalationReason != "") != escalated ||
+		meta.IsStatusConditionTrue(d.status.Conditions, remediationv1.ConditionEscalated) != escalated {
 		t.Errorf("summary and phase disagree: %+v", d.status)
 	}
 	if effectOf(d) != "" {
 		t.Errorf("it ended with the effect %s", effectOf(d))
-	}
-}
-
-func TestRecoverable(t *testing.T) {
-	t.Parallel()
-	tests := map[string]struct {
-		errorType      shared.ErrorType
-		attempts, most int32
-		want           string
-	}{
-		"no attempt is left":                       {shared.ErrorIneffective, 3, 3, ReasonAttemptsExhausted},
-		"none was ever allowed":                    {shared.ErrorPolicyDenied, 0, 0, ReasonAttemptsExhausted},
-		"a policy denies every plan":               {shared.ErrorPolicyDenied, 0, 3, ReasonErrorTypeNotRecoverable},
-		"a right is missing for every plan":        {shared.ErrorPermissionDenied, 0, 3, ReasonErrorTypeNotRecoverable},
-		"a person said no":                         {shared.ErrorApprovalRejected, 0, 3, ReasonErrorTypeNotRecoverable},
-		"a person said nothing":                    {shared.ErrorApprovalExpired, 0, 3, ReasonErrorTypeNotRecoverable},
-		"a person stopped it":                      {shared.ErrorCancelled, 0, 3, ReasonErrorTypeNotRecoverable},
-		"another plan might help":                  {shared.ErrorIneffective, 0, 3, ReasonRecoveryNotPerformed},
-		"an unknown error might be cured by one":   {shared.ErrorUnknown, 2, 3, ReasonRecoveryNotPerformed},
-		"an error without a type might be as well": {"", 0, 1, ReasonRecoveryNotPerformed},
-	}
-	for sentence, test := range tests {
-		t.Run(sentence, func(t *testing.T) {
-			t.Parallel()
-			if got := recoverable(test.errorType, test.attempts, test.most); got.reason != test.want || got.message == "" {
-				t.Errorf("got %+v, want %s", got, test.want)
-			}
-		})
 	}
 }
 
@@ -619,6 +977,7 @@ func TestEscalationKeepsTheCommand(t *testing.T) {
 	workflow.Status.FailureReason = strings.Repeat("long ", 300)
 	s := workflowOf(workflow)
 	s.request = requestIn(remediationv1.PhaseExecuting)
+	s.request.Status.MaxRecoveryAttempts = new(int32(0))
 	reason := decide(s, began).status.EscalationReason
 	if len(reason) > longestEscalation || !strings.HasSuffix(reason, "kubectl -n shop describe workflowexecution cart-workflow") {
 		t.Errorf("%d bytes: %s", len(reason), reason)

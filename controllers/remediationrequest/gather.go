@@ -25,6 +25,12 @@ type Snapshot struct {
 	processing child[remediationprocessingv1.RemediationProcessing]
 	analysis   child[aianalysisv1.AIAnalysis]
 	workflow   child[workflowexecutionv1.WorkflowExecution]
+	// failed is the workflow that the current recovery follows; only while its examination is to be made.
+	failed child[workflowexecutionv1.WorkflowExecution]
+	// earlier are the analyses of the attempts before the current one, in order; only while its own is to be made.
+	earlier []child[aianalysisv1.AIAnalysis]
+	// recent is how the workflows of all requests have ended lately; only when the workflow has failed.
+	recent rate
 	// unread says what could not be read; the rest of the snapshot is then not to be relied on.
 	unread error
 	// refusal says why the child of the phase cannot be created.
@@ -55,25 +61,58 @@ func (r *Reconciler) gather(ctx context.Context, request *remediationv1.Remediat
 	switch request.Status.OverallPhase {
 	case "", remediationv1.PhasePending:
 		s.rivals, s.unread = r.rivals(ctx, request)
-	case remediationv1.PhaseProcessing:
-		s.processing, s.unread = r.readProcessing(ctx, request, attempt)
+	case remediationv1.PhaseProcessing, remediationv1.PhaseRecovering:
+		r.gatherProcessing(ctx, &s, attempt)
 	case remediationv1.PhaseAnalyzing:
-		s.analysis, s.unread = readChild(ctx, r.Clients, request, shared.AnalysisName(request.Name, attempt), &aianalysisv1.AIAnalysis{})
+		s.analysis, s.unread = r.readAnalysis(ctx, request, attempt)
 		if s.unread == nil && s.analysis.object == nil {
-			s.processing, s.unread = r.readProcessing(ctx, request, attempt)
+			r.gatherProcessing(ctx, &s, attempt)
 		}
 	case remediationv1.PhaseExecuting:
-		s.workflow, s.unread = r.readWorkflow(ctx, request, attempt)
-		if s.unread == nil && s.workflow.object == nil {
-			s.analysis, s.unread = readChild(ctx, r.Clients, request, shared.AnalysisName(request.Name, attempt), &aianalysisv1.AIAnalysis{})
-		}
-	case remediationv1.PhaseRecovering:
+		r.gatherWorkflow(ctx, &s, attempt)
 	case remediationv1.PhaseCompleted, remediationv1.PhaseFailed:
 		if runsOn(request) {
 			s.workflow, s.unread = r.readWorkflow(ctx, request, attempt)
 		}
 	}
 	return s
+}
+
+// gatherProcessing reads the examination, and what its absence or its end calls for in a recovery.
+func (r *Reconciler) gatherProcessing(ctx context.Context, s *Snapshot, attempt int32) {
+	s.processing, s.unread = r.readProcessing(ctx, s.request, attempt)
+	switch examined := s.processing.object; {
+	case s.unread != nil || attempt == 0:
+	case examined == nil:
+		s.failed, s.unread = r.readWorkflow(ctx, s.request, attempt-1)
+	case examined.Status.Phase == remediationprocessingv1.PhaseCompleted:
+		for earlier := int32(0); earlier < attempt && s.unread == nil; earlier++ {
+			var analysis child[aianalysisv1.AIAnalysis]
+			analysis, s.unread = r.readAnalysis(ctx, s.request, earlier)
+			s.earlier = append(s.earlier, analysis)
+		}
+	}
+}
+
+// gatherWorkflow reads the workflow; what recommended it if it is not there, and how others have ended if it has failed.
+func (r *Reconciler) gatherWorkflow(ctx context.Context, s *Snapshot, attempt int32) {
+	s.workflow, s.unread = r.readWorkflow(ctx, s.request, attempt)
+	switch workflow := s.workflow.object; {
+	case s.unread != nil:
+	case workflow == nil:
+		s.analysis, s.unread = r.readAnalysis(ctx, s.request, attempt)
+	case workflow.Status.Phase == workflowexecutionv1.PhaseFailed:
+		s.recent, s.unread = r.readRate(ctx)
+	}
+}
+
+// readRate counts over the workflows of all namespaces, as the manager's cache has them: they may be many, and are only read.
+func (r *Reconciler) readRate(ctx context.Context) (rate, error) {
+	var list workflowexecutionv1.WorkflowExecutionList
+	if err := r.Clients.Cached.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {
+		return rate{}, fmt.Errorf("counting the workflows that failed: %w", err)
+	}
+	return rateOf(list.Items, r.Clock.Now()), nil
 }
 
 // runsOn says whether a workflow of the request had not ended when the request did.
@@ -88,6 +127,10 @@ func runsOn(request *remediationv1.RemediationRequest) bool {
 
 func (r *Reconciler) readProcessing(ctx context.Context, request *remediationv1.RemediationRequest, attempt int32) (child[remediationprocessingv1.RemediationProcessing], error) {
 	return readChild(ctx, r.Clients, request, shared.ProcessingName(request.Name, attempt), &remediationprocessingv1.RemediationProcessing{})
+}
+
+func (r *Reconciler) readAnalysis(ctx context.Context, request *remediationv1.RemediationRequest, attempt int32) (child[aianalysisv1.AIAnalysis], error) {
+	return readChild(ctx, r.Clients, request, shared.AnalysisName(request.Name, attempt), &aianalysisv1.AIAnalysis{})
 }
 
 func (r *Reconciler) readWorkflow(ctx context.Context, request *remediationv1.RemediationRequest, attempt int32) (child[workflowexecutionv1.WorkflowExecution], error) {

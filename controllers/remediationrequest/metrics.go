@@ -1,12 +1,18 @@
 package remediationrequest
 
 import (
+	"strconv"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	remediationv1 "kubernaut.io/kubernaut/api/remediation/v1"
 )
 
-const labelOutcome = "outcome"
+const (
+	labelOutcome = "outcome"
+	labelViable  = "viable"
+	labelReason  = "reason"
+)
 
 var (
 	remediations = prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -20,11 +26,16 @@ var (
 		// From a second, which is what a playbook on an idle cluster needs, to more than the longest overall limit.
 		Buckets: prometheus.ExponentialBuckets(1, 2, 18),
 	}, []string{labelOutcome})
+
+	verdicts = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "kubernaut_recovery_verdicts_total",
+		Help: "Workflows of remediation requests that failed, by whether another attempt was made, and why.",
+	}, []string{labelViable, labelReason})
 )
 
 // Collectors are the metrics of this package, to be registered once.
 func Collectors() []prometheus.Collector {
-	return []prometheus.Collector{remediations, duration}
+	return []prometheus.Collector{remediations, duration, verdicts}
 }
 
 func count(request *remediationv1.RemediationRequest) {
@@ -34,3 +45,5 @@ func count(request *remediationv1.RemediationRequest) {
 		duration.WithLabelValues(outcome).Observe(end.Sub(start.Time).Seconds())
 	}
 }
+
+func (v verdict) count() { verdicts.WithLabelValues(strconv.FormatBool(v.viable), v.reason).Inc() }

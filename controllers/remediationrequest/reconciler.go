@@ -21,13 +21,14 @@ import (
 )
 
 // What is cached is read by the manager. Live are read: the other requests, for duplicates, and a child that the cache does not
-// have. The right on finalizers lets children block the deletion of their owner.
+// have. The right on finalizers lets children block the deletion of their owner; the right to update workflows is for spec.cancel,
+// and only the workflow that the request owns is ever updated.
 // +kubebuilder:rbac:groups=remediation.kubernaut.io,resources=remediationrequests,verbs=list;delete
 // +kubebuilder:rbac:groups=remediation.kubernaut.io,resources=remediationrequests/status,verbs=update
 // +kubebuilder:rbac:groups=remediation.kubernaut.io,resources=remediationrequests/finalizers,verbs=update
 // +kubebuilder:rbac:groups=remediationprocessing.kubernaut.io,resources=remediationprocessings,verbs=get;create
 // +kubebuilder:rbac:groups=aianalysis.kubernaut.io,resources=aianalyses,verbs=get;create
-// +kubebuilder:rbac:groups=workflowexecution.kubernaut.io,resources=workflowexecutions,verbs=get;create
+// +kubebuilder:rbac:groups=workflowexecution.kubernaut.io,resources=workflowexecutions,verbs=get;create;update
 
 // Reconciler carries out requests.
 type Reconciler struct {
@@ -123,6 +124,9 @@ func (r *Reconciler) record(ctx context.Context, request *remediationv1.Remediat
 	written, err := machinery.Record(ctx, r.Clients.Cached, request, after)
 	if written {
 		r.announce(request.Status.OverallPhase, after)
+		if next.verdict != nil {
+			next.verdict.count()
+		}
 	}
 	return written, err
 }

@@ -6,10 +6,13 @@ import "strings"
 const (
 	// ReasonPending says that it is being found out whether the request is a duplicate.
 	ReasonPending = "Pending"
-	// ReasonProcessing, ReasonAnalyzing and ReasonExecuting say which child works.
+	// ReasonProcessing, ReasonAnalyzing and ReasonExecuting say which child works, ReasonRecovering that another attempt has begun.
 	ReasonProcessing = "Processing"
 	ReasonAnalyzing  = "Analyzing"
 	ReasonExecuting  = "Executing"
+	ReasonRecovering = "Recovering"
+	// ReasonStopping says that the workflow is being stopped and what it did is being undone.
+	ReasonStopping = "Stopping"
 	// ReasonWorkflowWaiting says that the workflow waits for people, a policy hold or the end of a suspension.
 	ReasonWorkflowWaiting = "WorkflowWaiting"
 	// ReasonProcessed and ReasonDegraded say that the target was examined, wholly or in part.
@@ -35,11 +38,16 @@ const (
 	ReasonChildForeign     = "ChildForeign"
 	ReasonChildRefused     = "ChildRefused"
 	ReasonTimedOut         = "TimedOut"
+	ReasonCancelled        = "Cancelled"
 
-	// The reasons of condition RecoveryViable.
+	// The reasons of condition RecoveryViable, beside ReasonTimedOut. The first two say that another attempt is made; of the
+	// second, that the system is close to the rate of failures from which on none is made.
+	ReasonViable                  = "Viable"
+	ReasonViableFailureRateHigh   = "ViableFailureRateHigh"
 	ReasonAttemptsExhausted       = "AttemptsExhausted"
+	ReasonSameFailure             = "SameFailure"
 	ReasonErrorTypeNotRecoverable = "ErrorTypeNotRecoverable"
-	ReasonRecoveryNotPerformed    = "RecoveryNotPerformed"
+	ReasonFailureRateTooHigh      = "FailureRateTooHigh"
 )
 
 // longestEscalation is the bound of status.escalationReason.

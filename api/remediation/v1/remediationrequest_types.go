@@ -210,7 +210,7 @@ type RemediationRequestStatus struct {
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=11
 	WorkflowExecutionRefs []WorkflowReference `json:"workflowExecutionRefs,omitempty"`
-	// currentWorkflowExecutionRef is the name of the workflow of the current attempt.
+	// currentWorkflowExecutionRef is the name of the workflow of the current attempt; absent until it exists.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	CurrentWorkflowExecutionRef *string `json:"currentWorkflowExecutionRef,omitempty"`
@@ -289,7 +289,7 @@ type WorkflowReference struct {
 	// outcome is InProgress until it is known, then the workflow's.
 	// +optional
 	Outcome WorkflowReferenceOutcome `json:"outcome,omitempty"`
-	// target is the target of the step that failed, for people.
+	// target is the target of the step that failed, for people; the targets of all its steps when no step is to blame.
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	Target string `json:"target,omitempty"`
@@ -298,7 +298,7 @@ type WorkflowReference struct {
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=99
 	FailedStep *int32 `json:"failedStep,omitempty"`
-	// failedAction is the type of the action that failed.
+	// failedAction is the type of the action that failed; the types of all its actions when no step is to blame.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	FailedAction string `json:"failedAction,omitempty"`
