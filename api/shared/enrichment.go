@@ -53,6 +53,11 @@ type Enrichment struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=8
 	PDBs []PDBFacts `json:"pdbs,omitempty"`
+	// revisions are the revisions that a Deployment keeps, the newest first.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=16
+	Revisions []Revision `json:"revisions,omitempty"`
 	// gitOps says who manages the target from a repository.
 	// +optional
 	GitOps *GitOpsFacts `json:"gitOps,omitempty"`
@@ -232,6 +237,21 @@ type PDBFacts struct {
 	// disruptionsAllowed is how many pods may be disrupted now.
 	// +optional
 	DisruptionsAllowed *int32 `json:"disruptionsAllowed,omitempty"`
+}
+
+// Revision is a revision that a Deployment keeps: an earlier one can be returned to.
+type Revision struct {
+	// number is the number of the revision, as kubectl rollout history lists it.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	Number int64 `json:"number,omitempty"`
+	// current says whether it is the revision that the Deployment rolls out.
+	// +optional
+	Current bool `json:"current,omitempty"`
+	// availableReplicas is how many pods of the revision are available.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	AvailableReplicas int32 `json:"availableReplicas,omitempty"`
 }
 
 // GitOpsTool is a tool that manages objects from a repository.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -45,6 +46,7 @@ const (
 	mostEvents     = 16
 	mostNodes      = 16
 	mostBudgets    = 8
+	mostRevisions  = 16
 
 	longestMessage       = 1024
 	longestShortMessage  = 512
@@ -68,6 +70,26 @@ const (
 	fluxKustomizeLabel     = "kustomize.toolkit.fluxcd.io/name"
 	fluxHelmLabel          = "helm.toolkit.fluxcd.io/name"
 )
+
+// annotationRevision is where the Deployment controller writes the number of a revision.
+const annotationRevision = "deployment.kubernetes.io/revision"
+
+// revisionsOf are the revisions that a Deployment keeps, the newest first. One that has no number yet is left out.
+func revisionsOf(deployment client.Object, replicaSets []appsv1.ReplicaSet) []shared.Revision {
+	var revisions []shared.Revision
+	for i := range replicaSets {
+		number, err := strconv.ParseInt(replicaSets[i].Annotations[annotationRevision], 10, 64)
+		if err != nil || number <= 0 {
+			continue
+		}
+		revisions = append(revisions, shared.Revision{
+			Number: number, Current: replicaSets[i].Annotations[annotationRevision] == deployment.GetAnnotations()[annotationRevision],
+			AvailableReplicas: replicaSets[i].Status.AvailableReplicas,
+		})
+	}
+	slices.SortFunc(revisions, func(a, b shared.Revision) int { return cmp.Compare(b.Number, a.Number) })
+	return revisions[:min(len(revisions), mostRevisions)]
+}
 
 // newTarget is an empty object of the target's type; nil for a kind whose facts are not read.
 func newTarget(gvk schema.GroupVersionKind) client.Object {

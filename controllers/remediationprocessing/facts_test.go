@@ -272,6 +272,28 @@ func TestPoliciesThatAreNotLoaded(t *testing.T) {
 	}
 }
 
+func TestRevisions(t *testing.T) {
+	t.Parallel()
+	numbered := func(number string, available int32) appsv1.ReplicaSet {
+		return appsv1.ReplicaSet{
+			ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{annotationRevision: number}}, Status: appsv1.ReplicaSetStatus{AvailableReplicas: available},
+		}
+	}
+	deployment := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{annotationRevision: "10"}}}
+	got := revisionsOf(deployment, []appsv1.ReplicaSet{numbered("9", 0), numbered("8", 2), numbered("10", 0), numbered("", 1), numbered("x", 1)})
+	want := []shared.Revision{{Number: 10, Current: true}, {Number: 9}, {Number: 8, AvailableReplicas: 2}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	var many []appsv1.ReplicaSet
+	for i := range 30 {
+		many = append(many, numbered(fmt.Sprint(i+1), 0))
+	}
+	if got := revisionsOf(deployment, many); len(got) != mostRevisions || got[0].Number != 30 {
+		t.Errorf("got %+v", got)
+	}
+}
+
 func TestContainerProblems(t *testing.T) {
 	t.Parallel()
 	ended := func(code int32, reason string) *corev1.ContainerStateTerminated {

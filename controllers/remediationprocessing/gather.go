@@ -232,6 +232,8 @@ func (s *survey) replicaSets(ctx context.Context, selector labels.Selector) (map
 			s.relatives[list.Items[i].UID] = true
 		}
 	}
+	list.Items = slices.DeleteFunc(list.Items, func(replicaSet appsv1.ReplicaSet) bool { return !owned[replicaSet.UID] })
+	s.facts.Revisions = revisionsOf(s.object, list.Items)
 	return owned, nil
 }
 

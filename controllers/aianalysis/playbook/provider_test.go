@@ -384,9 +384,9 @@ func TestParametersAgreeWithTypes(t *testing.T) {
 	}
 }
 
-// TestSamples reads the playbooks that are shipped, strictly, and uses them on the case that each is made for.
-func TestSamples(t *testing.T) {
-	t.Parallel()
+// samples are the playbooks that are shipped, read strictly.
+func samples(t *testing.T) []*catalogv1alpha1.Playbook {
+	t.Helper()
 	files, err := filepath.Glob("../../../config/samples/playbooks/*.yaml")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no samples: %v", err)
@@ -407,6 +407,37 @@ func TestSamples(t *testing.T) {
 		playbook.UID, playbook.Generation = types.UID(playbook.Name), 1
 		playbooks = append(playbooks, &playbook)
 	}
+	return playbooks
+}
+
+// TestSamplesLeaveWhatIsLeftToPeople has a recovery for which every playbook that applies has failed.
+func TestSamplesLeaveWhatIsLeftToPeople(t *testing.T) {
+	t.Parallel()
+	got := analyze(t, specOf(func(s *aianalysisv1.AIAnalysisSpec) {
+		s.IsRecoveryAttempt, s.RecoveryAttemptNumber = true, 2
+		s.FailedPlaybooks = []string{"image-pull-failure-rollback", "stuck-rollout-serving-revision"}
+		s.Enrichment.Revisions = []shared.Revision{{Number: 2, Current: true}, {Number: 1, AvailableReplicas: 2}}
+	}), samples(t)...)
+	if got.Recommendation != nil || got.NoActionRequired || !strings.Contains(got.Unresolved, "has failed for this request") {
+		t.Errorf("got %+v", got)
+	}
+}
+
+// TestSamplesAreDocumented wants a page for each playbook that is shipped.
+func TestSamplesAreDocumented(t *testing.T) {
+	t.Parallel()
+	for _, playbook := range samples(t) {
+		page, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "playbooks", playbook.Name+".md"))
+		if err != nil || !strings.Contains(string(page), "# "+playbook.Name) {
+			t.Errorf("%s: %v", playbook.Name, err)
+		}
+	}
+}
+
+// TestSamples uses the playbooks that are shipped on the case that each is made for.
+func TestSamples(t *testing.T) {
+	t.Parallel()
+	playbooks := samples(t)
 	tests := map[string]struct {
 		modify     func(*aianalysisv1.AIAnalysisSpec)
 		want       string
@@ -417,6 +448,25 @@ func TestSamples(t *testing.T) {
 			want:       "image-pull-failure-rollback",
 			wantCause:  "The rollout of Deployment shop/cart is stuck: the image registry/cart:typo of container app cannot be pulled.",
 			wantAction: `{"type":"rollback-deployment","rollbackDeployment":{"namespace":"shop","name":"cart","revision":0}}`,
+		},
+		"when that has failed the revision that serves is returned to": {
+			modify: func(s *aianalysisv1.AIAnalysisSpec) {
+				s.IsRecoveryAttempt, s.RecoveryAttemptNumber, s.FailedPlaybooks = true, 1, []string{"image-pull-failure-rollback"}
+				s.Enrichment.Revisions = []shared.Revision{{Number: 7, Current: true}, {Number: 6}, {Number: 4, AvailableReplicas: 2}, {Number: 3, AvailableReplicas: 1}}
+			},
+			want:       "stuck-rollout-serving-revision",
+			wantCause:  "The rollout of Deployment shop/cart is stuck; the pods that serve are those of revision 4.",
+			wantAction: `{"type":"rollback-deployment","rollbackDeployment":{"namespace":"shop","name":"cart","revision":4}}`,
+		},
+		"a rollout that is stuck for another reason is returned to what serves at once": {
+			modify: func(s *aianalysisv1.AIAnalysisSpec) {
+				s.Enrichment.Containers = nil
+				s.Enrichment.Conditions = []shared.ObservedCondition{{Type: "Progressing", Status: "False", Reason: "ProgressDeadlineExceeded"}}
+				s.Enrichment.Revisions = []shared.Revision{{Number: 2, Current: true, AvailableReplicas: 1}, {Number: 1, AvailableReplicas: 2}}
+			},
+			want:       "stuck-rollout-serving-revision",
+			wantCause:  "The rollout of Deployment shop/cart is stuck; the pods that serve are those of revision 1.",
+			wantAction: `{"type":"rollback-deployment","rollbackDeployment":{"namespace":"shop","name":"cart","revision":1}}`,
 		},
 		"a saturated deployment is scaled out": {
 			modify: func(s *aianalysisv1.AIAnalysisSpec) {
