@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	catalogv1alpha1 "kubernaut.io/kubernaut/api/catalog/v1alpha1"
 	remediationv1 "kubernaut.io/kubernaut/api/remediation/v1"
 	"kubernaut.io/kubernaut/api/shared"
 	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
@@ -63,6 +64,40 @@ func Request(namespace, name, signal string, target shared.Target) RequestBuilde
 // DryRun makes the request one that changes nothing.
 func (b RequestBuilder) DryRun() RequestBuilder {
 	b.Spec.Mode = shared.ModeDryRun
+	return b
+}
+
+// Recoveries sets how many further workflows may be tried.
+func (b RequestBuilder) Recoveries(most int32) RequestBuilder {
+	b.Spec.MaxRecoveryAttempts = &most
+	return b
+}
+
+// PlaybookBuilder makes a Playbook.
+type PlaybookBuilder struct{ *catalogv1alpha1.Playbook }
+
+// Playbook starts a playbook for one signal.
+func Playbook(name, signal string, priority int32) PlaybookBuilder {
+	return PlaybookBuilder{&catalogv1alpha1.Playbook{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec: catalogv1alpha1.PlaybookSpec{
+			Match: catalogv1alpha1.PlaybookMatch{Signals: []string{signal}}, Priority: &priority,
+			ConfidencePercent: new(int32(50)), RootCause: "the cause that " + name + " is made for",
+			Workflow: catalogv1alpha1.PlaybookWorkflow{Name: name},
+		},
+	}}
+}
+
+// Step adds a step on the target of the request; parameters may name another.
+func (b PlaybookBuilder) Step(name string, action shared.ActionType, parameters map[string]string) PlaybookBuilder {
+	values := map[string]catalogv1alpha1.ParameterText{}
+	if action != shared.ActionNotifyOnly {
+		values["namespace"], values["name"] = "${{ target.namespace }}", "${{ target.name }}"
+	}
+	for key, value := range parameters {
+		values[key] = catalogv1alpha1.ParameterText(value)
+	}
+	b.Spec.Workflow.Steps = append(b.Spec.Workflow.Steps, catalogv1alpha1.PlaybookStep{Name: name, Type: action, Parameters: values})
 	return b
 }
 

@@ -143,8 +143,15 @@ func breakRollout(ctx context.Context, deployment *appsv1.Deployment, image stri
 	patch := client.MergeFrom(deployment.DeepCopy())
 	deployment.Spec.Template.Spec.Containers[0].Image = image
 	Expect(cluster.Patch(ctx, deployment, patch)).To(Succeed())
+	awaitStuck(ctx, deployment)
+}
+
+// awaitStuck waits until the Deployment controller has given up on the current rollout.
+func awaitStuck(ctx context.Context, deployment *appsv1.Deployment) {
+	GinkgoHelper()
 	Eventually(func(g Gomega) {
 		g.Expect(cluster.Get(ctx, client.ObjectKeyFromObject(deployment), deployment)).To(Succeed())
+		g.Expect(deployment.Status.ObservedGeneration).To(Equal(deployment.Generation))
 		g.Expect(deployment.Status.Conditions).To(ContainElement(And(
 			HaveField("Type", appsv1.DeploymentProgressing), HaveField("Status", corev1.ConditionFalse), HaveField("Reason", "ProgressDeadlineExceeded"))))
 	}).WithTimeout(stuckTimeout).WithPolling(poll).Should(Succeed())
