@@ -49,7 +49,7 @@ var _ = Describe("A workflow that fails", func() {
 		Expect(effectsOn(ns, "cart")).To(HaveExactElements(HaveField("User", "action-scale-deployment"), HaveField("User", "action-update-image"), HaveField("User", "action-update-image"), HaveField("User", "action-scale-deployment")))
 		expectUndone(ctx, ns, "worse-s2-r1")
 		expectUndone(ctx, ns, "worse-s0-r1")
-		expectEvents(ctx, ns, "RollbackStarted", "RollbackCompleted")
+		expectEventsIn(ctx, ns, "RollbackStarted", "RollbackCompleted")
 	})
 
 	It("does not undo what someone else has changed since, and names it", func(ctx SpecContext) {
@@ -115,7 +115,7 @@ func expectUndone(ctx context.Context, ns, name string) {
 	Expect(execution.Status.Decision.Verdict).To(Equal(shared.VerdictAllow))
 }
 
-func expectEvents(ctx context.Context, ns string, reasons ...string) {
+func expectEventsIn(ctx context.Context, ns string, reasons ...string) {
 	GinkgoHelper()
 	Eventually(func(g Gomega) {
 		var events eventsv1.EventList

@@ -104,7 +104,7 @@ var _ = Describe("A workflow that a person stops", func() {
 			cart, workflow := watched(ctx, ns)
 			Expect(cluster.Delete(ctx, workflow, client.PropagationPolicy(propagation))).To(Succeed())
 			awaitGone(ctx, workflow)
-			expectEvents(ctx, ns, "WorkflowExecutionDeleted", "WorkflowFailed")
+			expectEventsIn(ctx, ns, "WorkflowExecutionDeleted", "WorkflowFailed")
 			Eventually(func(g Gomega) {
 				var executions kubernetesexecutionv1.KubernetesExecutionList
 				g.Expect(cluster.List(ctx, &executions, client.InNamespace(ns))).To(Succeed())

@@ -83,8 +83,7 @@ func KeepRemediationRequest(request, old *remediationv1.RemediationRequest) {
 // ValidateRemediationRequest checks a new request that caller creates.
 func ValidateRemediationRequest(request *remediationv1.RemediationRequest, caller shared.Requester, scope Scope) field.ErrorList {
 	spec := &request.Spec
-	errs := refuseUnavailable(spec, unavailableInRequests())
-	errs = append(errs, SameRequester(spec.RequestedBy, caller)...)
+	errs := SameRequester(spec.RequestedBy, caller)
 	errs = append(errs, validateTarget(&spec.Target, scope, specPath().Child("target"))...)
 	errs = append(errs, validateSignal(&spec.SignalContext, specPath().Child("signalContext"))...)
 	errs = append(errs, validateRemediationTimeouts(spec.Timeouts, specPath().Child("timeouts"))...)
@@ -96,8 +95,7 @@ func ValidateRemediationRequest(request *remediationv1.RemediationRequest, calle
 
 // ValidateRemediationRequestUpdate checks a change. What the spec may change at all is a rule of the CRD.
 func ValidateRemediationRequestUpdate(request, old *remediationv1.RemediationRequest) field.ErrorList {
-	errs := annotationUnchanged(request.Annotations, old.Annotations)
-	return append(errs, refuseUnavailable(&request.Spec, unavailableInRequests())...)
+	return annotationUnchanged(request.Annotations, old.Annotations)
 }
 
 // RemediationRequestWarnings are what the author of a new request should know although it is no error.

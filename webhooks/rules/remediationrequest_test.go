@@ -56,7 +56,6 @@ func TestValidateRemediationRequest(t *testing.T) {
 				s.SignalContext.Labels = map[string]shared.LabelText{"": "v", "pod": "a\x1b[31m", strings.Repeat("k", 300): "v"}
 				s.SignalContext.Annotations = map[string]shared.AnnotationText{"summary": "two\nlines are fine", "a\tb": ""}
 				s.Timeouts = &remediationv1.RemediationTimeouts{Processing: seconds(3000), Analyzing: seconds(601), Overall: seconds(3600)}
-				s.Cancel = new(true)
 				s.RequestedBy.Username = "mallory"
 			},
 			want: map[string]string{
@@ -71,7 +70,6 @@ func TestValidateRemediationRequest(t *testing.T) {
 				"spec.signalContext.labels[" + strings.Repeat("k", 253) + "]": "Too long",
 				"spec.signalContext.annotations[a\tb]":                        "control characters",
 				"spec.timeouts.overall":                                       "1h0m1s together",
-				"spec.cancel":                                                 "leave cancel out",
 				"spec.requestedBy.username":                                   "you are alice",
 			},
 		},
@@ -163,7 +161,6 @@ func TestRemediationRequestUpdate(t *testing.T) {
 	updated.Spec.Cancel = new(true)
 	expectErrors(t, ValidateRemediationRequestUpdate(updated, old), map[string]string{
 		"metadata.annotations[kubernaut.io/requested-by]": "leave it as it is",
-		"spec.cancel": "leave cancel out",
 	})
 }
 

@@ -3,7 +3,6 @@ package rules
 import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
-	remediationv1 "kubernaut.io/kubernaut/api/remediation/v1"
 	"kubernaut.io/kubernaut/api/shared"
 	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
 )
@@ -49,16 +48,6 @@ func unavailableInWorkflows() []unavailable[workflowexecutionv1.WorkflowExecutio
 				return paths
 			},
 			advice: "no controller of this version runs an explicit rollback action: use Captured or None",
-		},
-	}
-}
-
-func unavailableInRequests() []unavailable[remediationv1.RemediationRequestSpec] {
-	type spec = remediationv1.RemediationRequestSpec
-	return []unavailable[spec]{
-		{
-			asked:  func(s *spec) []*field.Path { return at(s.Cancel != nil && *s.Cancel, "cancel") },
-			advice: "no controller of this version cancels a remediation: leave cancel out",
 		},
 	}
 }
