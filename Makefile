@@ -66,7 +66,7 @@ $(BIN)/up:
 KINDS := remediationrequest remediationprocessing aianalysis workflowexecution kubernetesexecution playbook
 
 .PHONY: generate
-generate: ## Generate deep copies, CRDs, roles, webhook configurations, admission policies and schemas.
+generate: ## Generate deep copies, CRDs, roles, webhook configurations, admission policies, schemas and the pages about policies.
 	@$(TOOL) controller-gen object paths=./api/...
 	@$(TOOL) controller-gen crd paths=./api/... output:crd:dir=config/crd/bases
 	@for kind in $(KINDS); do \
