@@ -170,6 +170,7 @@ func (b builder) namespace(ctx context.Context, cache client.Reader, target *sha
 // remediation reads why the workflow runs from the analysis that recommended it: its spec is a complete snapshot.
 func (b builder) remediation(ctx context.Context, cache client.Reader, workflow *workflowexecutionv1.WorkflowExecution) {
 	ref := workflow.Spec.RemediationRequestRef
+	b.input.Remediation.Present = new(ref != nil)
 	if ref == nil {
 		return
 	}
@@ -182,6 +183,7 @@ func (b builder) remediation(ctx context.Context, cache client.Reader, workflow 
 	}
 	classification := analysis.Spec.Classification
 	b.input.Remediation = gate.Remediation{
+		Present:  new(true),
 		Request:  request,
 		Signal:   new(analysis.Spec.SignalContext.Name),
 		Severity: new(string(analysis.Spec.SignalContext.Severity)),

@@ -222,7 +222,7 @@ func TestTheSurroundings(t *testing.T) {
 	same(t, "nodes", gate.Nodes{Total: new(3), Ready: new(2), Unschedulable: new(1)}, input.Cluster.Nodes)
 	same(t, "requester", gate.Requester{Username: new("prometheus"), Groups: []string{"system:authenticated"}}, input.Requester)
 	same(t, "remediation", gate.Remediation{
-		Request: gate.Request{Name: new("r"), UID: new("request-1")}, Signal: new("Stuck"), Severity: new("critical"),
+		Present: new(true), Request: gate.Request{Name: new("r"), UID: new("request-1")}, Signal: new("Stuck"), Severity: new("critical"),
 		Classification: gate.RemediationClassification{
 			Environment: new("production"), Priority: new("P0"), BusinessUnit: new("retail"),
 		},
@@ -244,7 +244,7 @@ func TestAWorkflowThatAPersonStartedHasNoRemediationAndMissesNothing(t *testing.
 	w := newWorld()
 	w.question.Workflow.Spec.RemediationRequestRef = nil
 	input := w.input(t)
-	same(t, "remediation", gate.Remediation{}, input.Remediation)
+	same(t, "remediation", gate.Remediation{Present: new(false)}, input.Remediation)
 	wantMissing(t, input)
 }
 

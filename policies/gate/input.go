@@ -54,7 +54,7 @@ type Input struct {
 	Target Target `json:"target"`
 	// The namespace of the target.
 	Namespace Namespace `json:"namespace"`
-	// Why the workflow runs; all of it null for a workflow that was started by hand.
+	// Why the workflow runs; all but present is null for a workflow that was started by hand.
 	Remediation Remediation `json:"remediation"`
 	// The person or signal source that asked for the workflow.
 	Requester Requester `json:"requester"`
@@ -219,6 +219,8 @@ type Namespace struct {
 
 // Remediation is why the workflow runs.
 type Remediation struct {
+	// Whether the workflow serves a RemediationRequest; false when it was started by hand.
+	Present *bool `json:"present"`
 	// The RemediationRequest that the workflow serves.
 	Request Request `json:"request"`
 	// The name of the signal, such as KubeDeploymentRolloutStuck.

@@ -38,6 +38,7 @@ func scaleInput(change ...func(*Input)) *Input {
 		PDBs:   []PDB{{Name: "cart", DisruptionsAllowed: new(int32(1))}},
 	}
 	in.Namespace = Namespace{Name: new("shop"), Labels: map[string]string{shared.LabelEnvironment: "production"}}
+	in.Remediation.Present = new(false)
 	in.Requester = Requester{Username: new("prometheus"), Groups: []string{"system:authenticated"}}
 	in.Cluster.Nodes = Nodes{Total: new(3), Ready: new(3), Unschedulable: new(0)}
 	in.Cluster.ActiveWorkflows = map[string]int{}

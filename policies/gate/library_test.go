@@ -20,7 +20,7 @@ func rollback(in *Input) {
 	in.Target.PDBs = []PDB{{Name: "cart", DisruptionsAllowed: new(int32(0))}}
 	in.Target.HPA = HPA{Present: new(true), Name: new("cart"), MinReplicas: new(int32(2)), MaxReplicas: new(int32(9))}
 	in.Remediation = Remediation{
-		Request: Request{Name: new("stuck"), UID: new("request-1")}, Signal: new("KubeDeploymentRolloutStuck"), Severity: new("critical"),
+		Present: new(true), Request: Request{Name: new("stuck"), UID: new("request-1")}, Signal: new("KubeDeploymentRolloutStuck"), Severity: new("critical"),
 		ConfidencePercent: new(int32(90)), Provider: new("playbook"),
 	}
 }

@@ -22,7 +22,7 @@ require_approval contains {"code": "low_confidence", "msg": msg} if {
 # It changes nothing in the cluster.
 is_permitted if input.step.action.type == "notify-only"
 
-is_permitted if input.remediation.request.uid == null
+is_permitted if input.remediation.present == false
 
 is_permitted if {
 	confidence := input.remediation.confidencePercent

@@ -4,12 +4,12 @@ import data.kubernaut.safety.confidence as policy
 
 step(confidence) := {
 	"step": {"action": {"type": "rollback-deployment"}},
-	"remediation": {"request": {"uid": "r"}, "confidencePercent": confidence},
+	"remediation": {"present": true, "confidencePercent": confidence},
 }
 
 by_hand := {
 	"step": {"action": {"type": "scale-deployment"}},
-	"remediation": {"request": {"uid": null}, "confidencePercent": null},
+	"remediation": {"present": false, "confidencePercent": null},
 }
 
 permitted if count(policy.require_approval) == 0
@@ -51,10 +51,10 @@ test_a_null_confidence_needs_approval if {
 	approved_first(unknown) with input as step("90")
 }
 
-test_a_missing_request_is_not_by_hand if {
-	approved_first(unknown) with input as json.remove(by_hand, ["remediation/request/uid"])
-	approved_first(unknown) with input as json.remove(by_hand, ["remediation/request"])
-	approved_first(unknown) with input as object.union(by_hand, {"remediation": {"request": null}})
+test_what_may_serve_a_request_is_not_by_hand if {
+	approved_first(unknown) with input as json.remove(by_hand, ["remediation/present"])
+	approved_first(unknown) with input as object.union(by_hand, {"remediation": {"present": null}})
+	approved_first(unknown) with input as object.union(by_hand, {"remediation": {"present": "false"}})
 }
 
 test_missing_parameters_need_approval if {

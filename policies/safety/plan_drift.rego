@@ -23,14 +23,29 @@ is_permitted if input.step.action.type == "notify-only"
 # Before the workflow is judged there is nothing yet that a step could rest on.
 is_permitted if input.stage == "plan"
 
-# A kind without a generation has null in both.
 is_permitted if {
+	is_same_object
+	generation := input.target.drift.expected.generation
+	is_number(generation)
+	input.target.drift.found.generation == generation
+}
+
+# Only a kind that is known to have no generation may come without one.
+is_permitted if {
+	is_same_object
+	kind := [input.target.apiVersion, input.target.kind]
+	kind in without_generation
+	input.target.drift.expected.generation == null
+	input.target.drift.found.generation == null
+}
+
+without_generation := {["v1", "ConfigMap"], ["v1", "Node"], ["v1", "PersistentVolumeClaim"], ["v1", "Secret"]}
+
+is_same_object if {
 	uid := input.target.drift.expected.uid
 	is_string(uid)
 	uid != ""
 	input.target.drift.found.uid == uid
-	generation := input.target.drift.expected.generation
-	input.target.drift.found.generation == generation
 }
 
 default expected := {}

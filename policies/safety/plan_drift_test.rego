@@ -5,7 +5,7 @@ import data.kubernaut.safety.plan_drift as policy
 step(expected, found) := {
 	"stage": "step",
 	"step": {"action": {"type": "scale-deployment"}},
-	"target": {"drift": {"expected": expected, "found": found}},
+	"target": {"apiVersion": "apps/v1", "kind": "Deployment", "drift": {"expected": expected, "found": found}},
 }
 
 state(uid, generation) := {"uid": uid, "generation": generation}
@@ -25,8 +25,27 @@ test_the_expected_state_is_permitted if {
 	permitted with input as step(state("a", 7), state("a", 7))
 }
 
+in_a_secret(expected, found) := object.union(
+	step(expected, found),
+	{"target": {"apiVersion": "v1", "kind": "Secret"}},
+)
+
 test_a_kind_without_a_generation_is_permitted if {
-	permitted with input as step(state("a", null), state("a", null))
+	permitted with input as in_a_secret(state("a", null), state("a", null))
+	count(policy.deny) == 1 with input as in_a_secret(state("a", null), state("b", null))
+}
+
+test_another_kind_needs_a_generation if {
+	unsure := "UID a with generation unknown"
+	denied(unsure, unsure) with input as step(state("a", null), state("a", null))
+	denied(unsure, unsure) with input as json.remove(
+		in_a_secret(state("a", null), state("a", null)),
+		["target/kind"],
+	)
+	denied(unsure, unsure) with input as json.remove(
+		in_a_secret(state("a", null), state("a", null)),
+		["target/apiVersion"],
+	)
 }
 
 test_another_object_is_denied if {

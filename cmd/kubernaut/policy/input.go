@@ -232,6 +232,10 @@ func knownInput(workflow *workflowexecutionv1.WorkflowExecution, index int, stag
 	if requester := workflow.Spec.RequestedBy; requester.Username != "" {
 		input.Requester = gate.Requester{Username: &requester.Username, Groups: append([]string{}, requester.Groups...)}
 	}
+	input.Remediation.Present = new(workflow.Spec.RemediationRequestRef != nil)
+	if request := workflow.Spec.RemediationRequestRef; request != nil {
+		input.Remediation.Request = gate.Request{Name: &request.Name, UID: new(string(request.UID))}
+	}
 	input.Step = gate.Step{
 		Index: index, Name: step.Name, Action: step.Action, DependsOn: append([]string{}, step.DependsOn...), Critical: step.Critical,
 	}
