@@ -44,8 +44,15 @@ spec:
 	factsFile = `target:
   object:
     spec: {replicas: 2}
+  gitops: {managed: false}
+  hpa: {present: false}
+  pdbs: []
 namespace:
   labels: {kubernaut.io/environment: production}
+cluster:
+  activeWorkflows: {}
+  executions: {target: [], namespace: []}
+impact: {podsAffected: 0}
 steps:
   image:
     target:
@@ -107,13 +114,13 @@ func TestEval(t *testing.T) {
 	got := kubernaut(t, "eval", "-f", "workflow.yaml", "--facts", "facts.yaml", "--step", "scale")
 	want := `scale: scale-deployment of Deployment shop/cart: Deny
   Deny replica_bounds/too_many_replicas: 7 replicas is too large a step from 2
-    baseline/safety/replica_bounds.rego:19
+    baseline/safety/replica_bounds.rego:27
     data.kubernaut.parameters.replica_bounds.alwaysReachable = 3
     data.kubernaut.parameters.replica_bounds.maxFactor = 3
     input.step.action.scaleDeployment.replicas = 7
     input.step.action.type = "scale-deployment"
     input.target.object.spec.replicas = 2
-  unknown: cluster, impact, namespace.annotations, plan.digest, requester, rollback, target.drift, target.gitops, target.hpa, target.owners, target.pdbs
+  unknown: cluster.nodes, impact.changes, impact.podsAffectedPercent, namespace.annotations, plan.digest, requester, rollback, target.drift, target.owners
 `
 	if diff := cmp.Diff(want, got.out); diff != "" || got.code != ExitOK {
 		t.Errorf("exit code %d, (-want +got):\n%s", got.code, diff)
@@ -132,7 +139,7 @@ func TestEval(t *testing.T) {
 	kubernaut(t, with("--policies", "mine", "--step", "tell", "--explain")...).want(t, ExitOK,
 		"Deny night/shop", "input.target.namespace = null")
 	kubernaut(t, with("--step", "tell", "--explain")...).want(t, ExitOK,
-		"registries deny did not fire", "registries.rego:12: not is_permitted", "is_permitted holds", `input.step.action.type = "notify-only"`)
+		"registries deny did not fire", "registries.rego:16: not is_permitted", "is_permitted holds", `input.step.action.type = "notify-only"`)
 	kubernaut(t, with("--stage", "rollback")...).want(t, ExitOK, "recorded only: Deny replica_bounds")
 
 	kubernaut(t, with("--policies", "broken")...).want(t, ExitUsage, "input.taregt")
@@ -151,7 +158,7 @@ func TestEval(t *testing.T) {
 	if err := json.Unmarshal([]byte(kubernaut(t, with("-o", "json")...).out), &report); err != nil {
 		t.Fatal(err)
 	}
-	if len(report.Steps) != 3 || report.Steps[0].Verdict != shared.VerdictDeny || report.Steps[0].Rules[0].Row != 19 {
+	if len(report.Steps) != 3 || report.Steps[0].Verdict != shared.VerdictDeny || report.Steps[0].Rules[0].Row != 27 {
 		t.Errorf("got %+v", report)
 	}
 }
