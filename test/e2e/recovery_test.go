@@ -131,7 +131,7 @@ func expectAttempts(ctx context.Context, request *remediationv1.RemediationReque
 		Expect(ref).To(And(HaveField("Name", name("workflow", i+1)), HaveField("AttemptNumber", int32(i)+1),
 			HaveField("Outcome", Not(BeElementOf(remediationv1.WorkflowReferenceOutcome(""), remediationv1.OutcomeInProgress)))))
 	}
-	Expect(request.Status.RecoveryAttempts).To(Equal(int32(analyses) - 1)) //nolint:gosec // a handful
+	Expect(request.Status.RecoveryAttempts).To(Equal(int32(analyses) - 1))
 }
 
 func expectEscalated(request *remediationv1.RemediationRequest, viableReason string) {
@@ -145,7 +145,7 @@ func expectEscalated(request *remediationv1.RemediationRequest, viableReason str
 	Expect(viable.Reason).To(Equal(viableReason), viable.Message)
 }
 
-func expectEvents(ctx context.Context, request *remediationv1.RemediationRequest, reasons ...string) {
+func expectEventsAbout(ctx context.Context, request *remediationv1.RemediationRequest, reasons ...string) {
 	GinkgoHelper()
 	Eventually(func(g Gomega) {
 		var events eventsv1.EventList
@@ -168,7 +168,7 @@ var _ = Describe("A recovery", Serial, func() {
 		Expect(request.Status.Outcome).To(Equal(remediationv1.OutcomeRemediated), request.Status.EscalationReason)
 		awaitAvailable(ctx, deployment)
 		Expect(deployment.Spec.Template.Spec.Containers[0].Image).To(Equal(goodImage))
-		Expect(effectsOn(ns, deployment.Name)).To(ConsistOf(HaveField("user", "action-rollback-deployment")))
+		Expect(effectsOn(ns, deployment.Name)).To(ConsistOf(HaveField("User", "action-rollback-deployment")))
 
 		By("naming every attempt once")
 		expectAttempts(ctx, request, 2, 2)
@@ -179,7 +179,7 @@ var _ = Describe("A recovery", Serial, func() {
 			HaveField("Target", target.String()), HaveField("Outcome", remediationv1.WorkflowReferenceOutcome("Failed"))))
 		Expect(request.Status.WorkflowExecutionRefs[1].Outcome).To(Equal(remediationv1.WorkflowReferenceOutcome("Success")))
 		Expect(meta.IsStatusConditionTrue(request.Status.Conditions, remediationv1.ConditionRecoveryViable)).To(BeTrue())
-		expectEvents(ctx, request, remediationrequest.EventRecoveryInitiated)
+		expectEventsAbout(ctx, request, remediationrequest.EventRecoveryInitiated)
 
 		By("examining the target anew, with the history of the failure")
 		var failed workflowexecutionv1.WorkflowExecution
@@ -240,7 +240,7 @@ var _ = Describe("A recovery", Serial, func() {
 		Expect(cluster.Get(ctx, client.ObjectKey{Namespace: ns, Name: "three-recovery-3"}, &last)).To(Succeed())
 		Expect(last.Spec.FailedPlaybooks).To(HaveExactElements("e2e-three-a", "e2e-three-b", "e2e-three-c"))
 		Expect(effectsOn(ns, "cart")).To(BeEmpty())
-		expectEvents(ctx, request, remediationrequest.EventRecoveryInitiated, remediationrequest.EventEscalatedToManualReview, "Notification")
+		expectEventsAbout(ctx, request, remediationrequest.EventRecoveryInitiated, remediationrequest.EventEscalatedToManualReview, "Notification")
 	})
 
 	It("is not tried when the same failure has occurred twice", func(ctx SpecContext) {
@@ -299,17 +299,17 @@ var _ = Describe("A recovery", Serial, func() {
 
 	It("does not take over what has its name and is not its own", func(ctx SpecContext) {
 		const alert = "E2ERecoveryForeign"
-		install(ctx, toRevision("e2e-foreign", alert, first, "99"))
+		install(ctx, toRevision("e2e-foreign", alert, first+1, "99"),
+			builders.Playbook("e2e-foreign-other", alert, first).Step("scale", shared.ActionScaleDeployment, map[string]string{"replicas": "2"}))
 		ns := namespace(ctx, nil)
 		b := builders.Deployment(ns, "cart", goodImage)
 		rolledOut(ctx, b)
-		foreign := &remediationprocessingv1.RemediationProcessing{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "foreign-recovery-1"}}
-		foreign.Spec.RemediationRequestRef = shared.ObjectReference{Name: "somebody", UID: "somebody"}
-		foreign.Spec.SignalContext.Name, foreign.Spec.Target = alert, b.Target()
-		Expect(cluster.Create(ctx, foreign)).To(Succeed())
+		By("having a person start a workflow of that name")
+		runWorkflow(ctx, builders.Workflow(ns, "foreign-recovery-1", builders.Notify("tell", "all is well").Step))
 		request := remediate(ctx, builders.Request(ns, "foreign", alert, b.Target()))
 		Expect(request.Status.Outcome).To(Equal(remediationv1.OutcomeManualReviewRequired))
-		Expect(request.Status.EscalationReason).To(ContainSubstring("RemediationProcessing foreign-recovery-1 exists and is not a child of this request"))
+		Expect(request.Status.EscalationReason).To(ContainSubstring("WorkflowExecution foreign-recovery-1 exists and is not a child of this request"))
+		Expect(effectsOn(ns, "cart")).To(BeEmpty())
 	})
 
 	It("is made once although the manager is killed in the middle", func(ctx SpecContext) {

@@ -144,7 +144,7 @@ var _ = Describe("A remediation", func() {
 		b := builders.Deployment(ns, "cart", badImage)
 		Expect(cluster.Create(ctx, b.Deployment)).To(Succeed())
 		breakRollout(ctx, b.Deployment, badImage)
-		request := builders.Request(ns, "hopeless", signal, b.Target()).RemediationRequest
+		request := builders.Request(ns, "hopeless", signal, b.Target()).Recoveries(0).RemediationRequest
 		Expect(cluster.Create(ctx, request)).To(Succeed())
 		awaitEnd(ctx, request)
 		Expect(request.Status.OverallPhase).To(Equal(remediationv1.PhaseFailed))
