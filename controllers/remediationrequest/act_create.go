@@ -75,7 +75,8 @@ func (r *Reconciler) createWorkflow(ctx context.Context, child *workflowexecutio
 
 // cancel stops the very workflow that was decided on. One that is gone has ended: the next reconcile sees it.
 func (r *Reconciler) cancel(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution) error {
-	if err := r.Clients.Cached.Update(ctx, workflow); client.IgnoreNotFound(err) != nil {
+	err := r.Clients.Cached.Update(ctx, workflow)
+	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("stopping WorkflowExecution %s: %w", workflow.Name, err)
 	}
 	return nil

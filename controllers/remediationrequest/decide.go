@@ -220,7 +220,7 @@ func (d *decider) process() {
 
 // makeProcessing has the examination made; that of a recovery names the workflow that failed.
 func (d *decider) makeProcessing() {
-	failed := d.Snapshot.failed
+	failed := d.failed
 	switch name := shared.WorkflowName(d.request.Name, d.status.RecoveryAttempts-1); {
 	case d.status.RecoveryAttempts == 0:
 		d.decision.processing = d.newProcessing(nil)

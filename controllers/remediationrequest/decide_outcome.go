@@ -90,7 +90,7 @@ func (d *decider) workflowFailed(workflow *workflowexecutionv1.WorkflowExecution
 		return
 	}
 	found := judge(d.circumstances(workflow))
-	d.decision.verdict = &found
+	d.verdict = &found
 	d.conditions.Set(remediationv1.ConditionRecoveryViable, found.status(), found.reason, found.message)
 	if found.viable {
 		d.recover(workflow, cause)

@@ -245,7 +245,7 @@ func worthKeeping(workflow *workflowexecutionv1.WorkflowExecution) bool {
 }
 
 // lost is the first of the earlier analyses that is not there any more; the next one could propose again what failed.
-func (d *decider) lost() (name, foreign string, any bool) {
+func (d *decider) lost() (name, foreign string, is bool) {
 	for attempt := range d.status.RecoveryAttempts {
 		name = shared.AnalysisName(d.request.Name, attempt)
 		if int(attempt) >= len(d.earlier) || d.earlier[attempt].object == nil {

@@ -57,8 +57,8 @@ func (d *decider) stopWorkflow(workflow *workflowexecutionv1.WorkflowExecution) 
 		d.leftRunning(name + " was told to stop and has not ended.")
 	default:
 		if workflow.Spec.Cancel != workflowexecutionv1.CancelAbortAndRollBack {
-			d.decision.cancel = workflow.DeepCopy()
-			d.decision.cancel.Spec.Cancel = workflowexecutionv1.CancelAbortAndRollBack
+			d.cancel = workflow.DeepCopy()
+			d.cancel.Spec.Cancel = workflowexecutionv1.CancelAbortAndRollBack
 		}
 		d.conditions.Progressing(ReasonStopping, name+" is stopped, and what it did is undone: "+d.whyStop())
 		d.wakeAt = deadline

@@ -1,6 +1,7 @@
 package remediationrequest
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -25,7 +26,7 @@ func TestJudge(t *testing.T) {
 		return c
 	}
 	among := func(others ...failure) circumstances {
-		return with(func(c *circumstances) { c.failures = append(others, c.failure) })
+		return with(func(c *circumstances) { c.failures = slices.Concat(others, c.failures) })
 	}
 	rated := func(finished, failed int) circumstances {
 		return with(func(c *circumstances) { c.recent = rate{finished: finished, failed: failed} })
