@@ -10,10 +10,7 @@ import (
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
-	"sigs.k8s.io/controller-runtime/pkg/event"
-	"sigs.k8s.io/controller-runtime/pkg/manager"
 
-	safetyv1alpha1 "kubernaut.io/kubernaut/api/safety/v1alpha1"
 	"kubernaut.io/kubernaut/api/shared"
 	"kubernaut.io/kubernaut/controllers/aianalysis"
 	"kubernaut.io/kubernaut/controllers/aianalysis/playbook"
@@ -61,10 +58,6 @@ func Setup(mgr ctrl.Manager, options Options) error {
 	}
 	effect := effects.New(s.actionClients)
 	analysts := playbook.New(mgr.GetCache())
-	held, waiting := make(chan event.GenericEvent), make(chan event.GenericEvent)
-	if err := mgr.Add(policyChanges(options.Gate, held, waiting)); err != nil {
-		return fmt.Errorf("changes of policies: %w", err)
-	}
 	for _, c := range []struct {
 		account    string
 		controller func(machinery.Clients) reconciler
@@ -80,13 +73,13 @@ func Setup(mgr ctrl.Manager, options Options) error {
 		}},
 		{identity.WorkflowExecution, func(clients machinery.Clients) reconciler {
 			return &workflowexecution.Reconciler{
-				Clients: clients, Cache: mgr.GetCache(), Effects: effect, Gate: known, Surroundings: known, PolicyChanges: waiting,
+				Clients: clients, Cache: mgr.GetCache(), Effects: effect, Gate: known, Surroundings: known, PolicyChanges: options.Gate,
 				Recorder: mgr.GetEventRecorder(identity.WorkflowExecution), Clock: options.Clock,
 			}
 		}},
 		{identity.KubernetesExecution, func(clients machinery.Clients) reconciler {
 			return &kubernetesexecution.Reconciler{
-				Clients: clients, Effects: effect, Gate: known, PolicyChanges: held,
+				Clients: clients, Effects: effect, Gate: known, PolicyChanges: options.Gate,
 				Recorder: mgr.GetEventRecorder(identity.KubernetesExecution), Clock: options.Clock,
 			}
 		}},
@@ -103,27 +96,6 @@ func Setup(mgr ctrl.Manager, options Options) error {
 		}
 	}
 	return nil
-}
-
-// policyChanges tells every listener that the gate decides by another set of policies, so that what waits is judged again.
-func policyChanges(judge *gate.Gate, listeners ...chan<- event.GenericEvent) manager.Runnable {
-	return manager.RunnableFunc(func(ctx context.Context) error {
-		for changed := judge.Changed(); ; {
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-changed:
-			}
-			changed = judge.Changed() // before telling: a change while we tell is told next
-			for _, listener := range listeners {
-				select {
-				case <-ctx.Done():
-					return nil
-				case listener <- event.GenericEvent{Object: &safetyv1alpha1.SafetyPolicy{}}:
-				}
-			}
-		}
-	})
 }
 
 // setup obtains identities.

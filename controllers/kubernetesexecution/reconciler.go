@@ -14,11 +14,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
-	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
-	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	kubernetesexecutionv1 "kubernaut.io/kubernaut/api/kubernetesexecution/v1"
 	safetyv1alpha1 "kubernaut.io/kubernaut/api/safety/v1alpha1"
@@ -68,7 +66,7 @@ type Reconciler struct {
 	// Recorder records events, after the status write that they tell of.
 	Recorder events.EventRecorder
 	// PolicyChanges tells that the gate judges by another set of policies: what it holds is then judged again. Nil is never.
-	PolicyChanges <-chan event.GenericEvent
+	PolicyChanges machinery.Changes
 	// Clock is the time.
 	Clock clock.PassiveClock
 }
@@ -112,7 +110,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, options controller.Optio
 		Watches(&appsv1.DaemonSet{}, r.executionsOf(shared.WorkloadDaemonSet), moved).
 		Watches(&workflowexecutionv1.WorkflowExecution{}, r.leavingExecutions())
 	if r.PolicyChanges != nil {
-		build = build.WatchesRawSource(source.Channel(r.PolicyChanges, r.heldOnes()))
+		build = build.WatchesRawSource(machinery.OnChange(r.PolicyChanges, r.heldOnes))
 	}
 	return build.Complete(r)
 }
@@ -125,19 +123,18 @@ func heldExecutions(object client.Object) []string {
 	return []string{held}
 }
 
-// heldOnes wakes what the gate holds. If an event comes before the cache has a hold, no wake-up is lost: the hold's own event
-// follows, and the gate is asked again.
-func (r *Reconciler) heldOnes() handler.EventHandler {
-	return handler.Funcs{GenericFunc: func(ctx context.Context, _ event.GenericEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
-		var waiting kubernetesexecutionv1.KubernetesExecutionList
-		if err := r.Clients.Cached.List(ctx, &waiting, client.MatchingFields{indexHeld: held}, client.UnsafeDisableDeepCopy); err != nil {
-			ctrl.LoggerFrom(ctx).Error(err, "listing the executions that wait for the end of a hold")
-			return
-		}
-		for i := range waiting.Items {
-			queue.Add(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&waiting.Items[i])})
-		}
-	}}
+// heldOnes are the executions that the gate holds.
+func (r *Reconciler) heldOnes(ctx context.Context) []reconcile.Request {
+	var waiting kubernetesexecutionv1.KubernetesExecutionList
+	if err := r.Clients.Cached.List(ctx, &waiting, client.MatchingFields{indexHeld: held}, client.UnsafeDisableDeepCopy); err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "listing the executions that wait for the end of a hold")
+		return nil
+	}
+	requests := make([]reconcile.Request, len(waiting.Items))
+	for i := range waiting.Items {
+		requests[i].NamespacedName = client.ObjectKeyFromObject(&waiting.Items[i])
+	}
+	return requests
 }
 
 // awaitedTarget is the key of the object that an execution waits for. If the cache has a target's event before it has the

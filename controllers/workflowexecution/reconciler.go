@@ -8,18 +8,15 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
-	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
-	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
-	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	kubernetesexecutionv1 "kubernaut.io/kubernaut/api/kubernetesexecution/v1"
 	"kubernaut.io/kubernaut/api/shared"
@@ -63,7 +60,7 @@ type Reconciler struct {
 	// Surroundings tell the mode of a target's namespace.
 	Surroundings Surroundings
 	// PolicyChanges tells that the gate judges by another set of policies: what it holds is then judged again. Nil is never.
-	PolicyChanges <-chan event.GenericEvent
+	PolicyChanges machinery.Changes
 	// Recorder records events, after the status write that they tell of.
 	Recorder events.EventRecorder
 	// Clock is the time.
@@ -101,7 +98,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, options controller.Optio
 		Watches(&appsv1.StatefulSet{}, r.workflowsOf("StatefulSet"), builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})).
 		Watches(&appsv1.DaemonSet{}, r.workflowsOf("DaemonSet"), builder.WithPredicates(predicate.ResourceVersionChangedPredicate{}))
 	if r.PolicyChanges != nil {
-		build = build.WatchesRawSource(source.Channel(r.PolicyChanges, r.waitingOnes()))
+		build = build.WatchesRawSource(machinery.OnChange(r.PolicyChanges, r.waitingOnes))
 	}
 	return build.Complete(r)
 }
@@ -114,19 +111,18 @@ func waitingWorkflows(object client.Object) []string {
 	return []string{waiting}
 }
 
-// waitingOnes wakes the workflows that wait before any step runs. If an event comes before the cache has a hold, no wake-up is
-// lost: the hold's own event follows, and the gate is asked again.
-func (r *Reconciler) waitingOnes() handler.EventHandler {
-	return handler.Funcs{GenericFunc: func(ctx context.Context, _ event.GenericEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
-		var workflows workflowexecutionv1.WorkflowExecutionList
-		if err := r.Cache.List(ctx, &workflows, client.MatchingFields{indexWaiting: waiting}, client.UnsafeDisableDeepCopy); err != nil {
-			ctrl.LoggerFrom(ctx).Error(err, "listing the workflows that wait")
-			return
-		}
-		for i := range workflows.Items {
-			queue.Add(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&workflows.Items[i])})
-		}
-	}}
+// waitingOnes are the workflows that wait before any of their steps runs.
+func (r *Reconciler) waitingOnes(ctx context.Context) []reconcile.Request {
+	var workflows workflowexecutionv1.WorkflowExecutionList
+	if err := r.Cache.List(ctx, &workflows, client.MatchingFields{indexWaiting: waiting}, client.UnsafeDisableDeepCopy); err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "listing the workflows that wait")
+		return nil
+	}
+	requests := make([]reconcile.Request, len(workflows.Items))
+	for i := range workflows.Items {
+		requests[i].NamespacedName = client.ObjectKeyFromObject(&workflows.Items[i])
+	}
+	return requests
 }
 
 // activeTargets are the keys of the objects whose health a workflow waits for.
