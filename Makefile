@@ -63,7 +63,7 @@ $(BIN)/up:
 ## Generate
 
 # KINDS are the packages of the controllers; each has an identity and a role of its own.
-KINDS := remediationrequest remediationprocessing aianalysis workflowexecution kubernetesexecution playbook
+KINDS := remediationrequest remediationprocessing aianalysis workflowexecution kubernetesexecution safetypolicy playbook
 
 .PHONY: generate
 generate: ## Generate deep copies, CRDs, roles, webhook configurations, admission policies, schemas and the pages about policies.

@@ -22,6 +22,7 @@ import (
 	playbookcontroller "kubernaut.io/kubernaut/controllers/playbook"
 	"kubernaut.io/kubernaut/controllers/remediationprocessing"
 	"kubernaut.io/kubernaut/controllers/remediationrequest"
+	"kubernaut.io/kubernaut/controllers/safetypolicy"
 	"kubernaut.io/kubernaut/controllers/workflowexecution"
 	"kubernaut.io/kubernaut/policies/gate"
 )
@@ -51,6 +52,9 @@ func Setup(mgr ctrl.Manager, options Options) error {
 	s := &setup{mgr: mgr, options: options}
 	if err := s.identities(); err != nil {
 		return err
+	}
+	if err := mgr.Add(&safetypolicy.Loader{Cache: mgr.GetCache(), Gate: options.Gate}); err != nil {
+		return fmt.Errorf("loader of policies: %w", err)
 	}
 	known, err := facts.New(context.Background(), mgr.GetCache(), options.Gate, options.Clock)
 	if err != nil {
@@ -82,6 +86,9 @@ func Setup(mgr ctrl.Manager, options Options) error {
 				Clients: clients, Effects: effect, Gate: known, PolicyChanges: options.Gate,
 				Recorder: mgr.GetEventRecorder(identity.KubernetesExecution), Clock: options.Clock,
 			}
+		}},
+		{identity.SafetyPolicy, func(clients machinery.Clients) reconciler {
+			return &safetypolicy.Reconciler{Clients: clients, Gate: options.Gate, Recorder: mgr.GetEventRecorder(identity.SafetyPolicy), Clock: options.Clock}
 		}},
 		{identity.Playbook, func(clients machinery.Clients) reconciler {
 			return &playbookcontroller.Reconciler{Clients: clients, Recorder: mgr.GetEventRecorder(identity.Playbook), Clock: options.Clock}

@@ -23,9 +23,24 @@ const (
 )
 
 // hook is one kind with webhooks.
-type hook struct{ group, version, kind, resource string }
+type hook struct {
+	group, version, kind, resource string
+	// cluster says that the kind has no namespaces.
+	cluster bool
+	// complete says that the schema's defaults are all that the kind needs, so that there is no mutating webhook.
+	complete bool
+}
 
-func hooks() []hook { return []hook{remediationRequestHook(), workflowExecutionHook()} }
+func hooks() []hook {
+	return []hook{remediationRequestHook(), workflowExecutionHook(), safetyPolicyHook()}
+}
+
+func (h hook) scope() admissionregistrationv1.ScopeType {
+	if h.cluster {
+		return admissionregistrationv1.ClusterScope
+	}
+	return admissionregistrationv1.NamespacedScope
+}
 
 func (h hook) mutatePath() string   { return h.path("mutate") }
 func (h hook) validatePath() string { return h.path("validate") }
@@ -43,7 +58,7 @@ func (h hook) rules() []admissionregistrationv1.RuleWithOperations {
 			APIGroups:   []string{h.group},
 			APIVersions: []string{h.version},
 			Resources:   []string{h.resource},
-			Scope:       new(admissionregistrationv1.NamespacedScope),
+			Scope:       new(h.scope()),
 		},
 	}}
 }
@@ -78,6 +93,20 @@ func Configurations(namespace string) (*admissionregistrationv1.MutatingWebhookC
 		}}
 	}
 	for _, h := range hooks() {
+		validating.Webhooks = append(validating.Webhooks, admissionregistrationv1.ValidatingWebhook{
+			Name:                    h.name("validate"),
+			ClientConfig:            client(h.validatePath()),
+			Rules:                   h.rules(),
+			FailurePolicy:           new(admissionregistrationv1.Fail),
+			MatchPolicy:             new(admissionregistrationv1.Equivalent),
+			SideEffects:             new(admissionregistrationv1.SideEffectClassNone),
+			TimeoutSeconds:          new(int32(timeoutSeconds)),
+			AdmissionReviewVersions: []string{"v1"},
+			MatchConditions:         matchConditions(),
+		})
+		if h.complete {
+			continue
+		}
 		mutating.Webhooks = append(mutating.Webhooks, admissionregistrationv1.MutatingWebhook{
 			Name:                    h.name("default"),
 			ClientConfig:            client(h.mutatePath()),
@@ -87,17 +116,6 @@ func Configurations(namespace string) (*admissionregistrationv1.MutatingWebhookC
 			SideEffects:             new(admissionregistrationv1.SideEffectClassNone),
 			TimeoutSeconds:          new(int32(timeoutSeconds)),
 			ReinvocationPolicy:      new(admissionregistrationv1.IfNeededReinvocationPolicy),
-			AdmissionReviewVersions: []string{"v1"},
-			MatchConditions:         matchConditions(),
-		})
-		validating.Webhooks = append(validating.Webhooks, admissionregistrationv1.ValidatingWebhook{
-			Name:                    h.name("validate"),
-			ClientConfig:            client(h.validatePath()),
-			Rules:                   h.rules(),
-			FailurePolicy:           new(admissionregistrationv1.Fail),
-			MatchPolicy:             new(admissionregistrationv1.Equivalent),
-			SideEffects:             new(admissionregistrationv1.SideEffectClassNone),
-			TimeoutSeconds:          new(int32(timeoutSeconds)),
 			AdmissionReviewVersions: []string{"v1"},
 			MatchConditions:         matchConditions(),
 		})

@@ -22,12 +22,17 @@ import (
 type Options struct {
 	// Namespace is the operator's namespace: its ServiceAccounts are trusted with what only controllers may say.
 	Namespace string
+	// Policies checks a SafetyPolicy: the safety gate.
+	Policies PolicyReviewer
 }
 
 // Setup registers all webhooks with the manager's webhook server. They are served by every replica, leader or not.
 func Setup(mgr ctrl.Manager, options Options) error {
 	if options.Namespace == "" {
 		return fmt.Errorf("webhooks: the operator's namespace is not set")
+	}
+	if options.Policies == nil {
+		return fmt.Errorf("webhooks: nobody checks policies")
 	}
 	who := callers{orchestrator: identity.Username(options.Namespace, identity.RemediationRequest)}
 	asks := authorizer{client: mgr.GetClient(), mapper: mgr.GetRESTMapper()}
@@ -36,7 +41,10 @@ func Setup(mgr ctrl.Manager, options Options) error {
 		return err
 	}
 	workflows := &workflowExecutions{callers: who, authorizer: asks}
-	return register(mgr, workflowExecutionHook(), workflows)
+	if err := register(mgr, workflowExecutionHook(), workflows); err != nil {
+		return err
+	}
+	return registerValidator(mgr, safetyPolicyHook(), &safetyPolicies{reviewer: options.Policies})
 }
 
 // webhook is what each kind has.
@@ -46,12 +54,18 @@ type webhook[T client.Object] interface {
 }
 
 func register[T client.Object](mgr ctrl.Manager, h hook, w webhook[T]) error {
-	object := newObject[T]()
-	if err := ctrl.NewWebhookManagedBy(mgr, object).WithValidator(w).WithValidatorCustomPath(h.validatePath()).Complete(); err != nil {
-		return fmt.Errorf("validating webhook of %s: %w", h.kind, err)
+	if err := registerValidator(mgr, h, w); err != nil {
+		return err
 	}
 	// The builder has no place for a handler of our own.
 	mgr.GetWebhookServer().Register(h.mutatePath(), &admission.Webhook{Handler: &defaulting[T]{decoder: admission.NewDecoder(mgr.GetScheme()), defaulter: w}})
+	return nil
+}
+
+func registerValidator[T client.Object](mgr ctrl.Manager, h hook, w admission.Validator[T]) error {
+	if err := ctrl.NewWebhookManagedBy(mgr, newObject[T]()).WithValidator(w).WithValidatorCustomPath(h.validatePath()).Complete(); err != nil {
+		return fmt.Errorf("validating webhook of %s: %w", h.kind, err)
+	}
 	return nil
 }
 

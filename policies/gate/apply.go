@@ -15,6 +15,8 @@ type PolicyStatus struct {
 	Digest string
 	// Problems say why the policy cannot be used; it is in the set all the same, and denies what it covers. None for a good one.
 	Problems []Problem
+
+	baseline, key string // of the object
 }
 
 // Applied is what became of the objects that a set was made of.
@@ -102,7 +104,9 @@ func (g *Gate) compile(ctx context.Context, objects []PolicyObject, last *set) (
 		}
 		policies = withPolicy(policies, made.policy, object)
 		changes[object.Baseline] = object.Name
-		status[object.Name] = PolicyStatus{Policy: made.policy.name, Digest: made.policy.digest, Problems: made.problems}
+		status[object.Name] = PolicyStatus{
+			Policy: made.policy.name, Digest: made.policy.digest, Problems: made.problems, baseline: object.Baseline, key: key,
+		}
 	}
 	next, err := assemble(ctx, g.compiledIn, policies)
 	if err != nil {

@@ -653,3 +653,49 @@ func TestAPanicIsAPolicyError(t *testing.T) {
 		t.Errorf("got %v", ended)
 	}
 }
+
+func TestReview(t *testing.T) {
+	gate, _ := appliedTo(t, override("bounds", "replica_bounds"))
+	for sentence, test := range map[string]struct {
+		object       PolicyObject
+		wantProblem  string
+		wantWarnings int
+	}{
+		"a policy without tests":                     {object: object("a", denies), wantWarnings: 1},
+		"a policy with tests":                        {object: tested("test_denies if count(my_policy.deny) == 1 " + five)},
+		"a policy that does not compile":             {object: object("a", "deny contains"), wantProblem: "rego_parse_error", wantWarnings: 1},
+		"the same change again":                      {object: override("bounds", "replica_bounds")},
+		"a second change of the same policy":         {object: override("more", "replica_bounds"), wantProblem: "the object bounds changes replica_bounds already"},
+		"a change that weakens, and asks less often": {object: override("a", "registries", enforced(Audit), at(StageStep)), wantWarnings: 2},
+		"a change of what there is not":              {object: override("a", "nothing", enforced(Audit)), wantProblem: "there is no policy"},
+	} {
+		review, err := gate.Review(t.Context(), test.object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(review.Warnings) != test.wantWarnings {
+			t.Errorf("%s: warnings: %v", sentence, review.Warnings)
+		}
+		if (len(review.Problems) > 0) != (test.wantProblem != "") || test.wantProblem != "" && !strings.Contains(review.Problems[0].Message, test.wantProblem) {
+			t.Errorf("%s: problems: %v", sentence, review.Problems)
+		}
+	}
+	canBeChild.Store(false)
+	defer canBeChild.Store(true)
+	if _, err := gate.Review(t.Context(), object("a", denies)); err == nil {
+		t.Error("want an error")
+	}
+}
+
+func TestStatusOfAnObject(t *testing.T) {
+	gate, applied := appliedTo(t, object("a", denies))
+	status, revision, is := gate.StatusOf(object("a", denies, func(o *PolicyObject) { o.Tests = "other tests" }))
+	if !is || revision != applied.Revision || status.Digest != applied.Policies["a"].Digest {
+		t.Errorf("got %+v, %s, %t", status, revision, is)
+	}
+	for _, other := range []PolicyObject{object("b", denies), object("a", denies, enforced(Warn))} {
+		if _, _, is := gate.StatusOf(other); is {
+			t.Errorf("%+v was not applied", other)
+		}
+	}
+}

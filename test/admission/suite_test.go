@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"testing"
 	"time"
 
@@ -35,6 +36,7 @@ import (
 	safetyv1alpha1 "kubernaut.io/kubernaut/api/safety/v1alpha1"
 	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
 	"kubernaut.io/kubernaut/controllers/identity"
+	"kubernaut.io/kubernaut/policies/gate"
 	"kubernaut.io/kubernaut/test/cluster"
 	"kubernaut.io/kubernaut/webhooks"
 	"kubernaut.io/kubernaut/webhooks/certs"
@@ -64,6 +66,11 @@ var (
 
 	controlPlane *envtest.Environment
 )
+
+func TestMain(m *testing.M) {
+	gate.MaybeChild()
+	os.Exit(m.Run())
+}
 
 func TestAdmission(t *testing.T) {
 	RegisterFailHandler(Fail)
@@ -127,7 +134,10 @@ func startManager(port int) *certs.Source {
 	Expect(err).NotTo(HaveOccurred())
 	Expect(source.Checker()(nil)).NotTo(Succeed())
 	Expect(source.SelfSigned(mgr, certs.Options{Namespace: operatorNamespace, ExtraDNSNames: []string{"localhost"}})).To(Succeed())
-	Expect(webhooks.Setup(mgr, webhooks.Options{Namespace: operatorNamespace})).To(Succeed())
+	safety, err := gate.New(gate.Options{AwaitObjects: true})
+	Expect(err).NotTo(HaveOccurred())
+	Expect(webhooks.Setup(mgr, webhooks.Options{Namespace: operatorNamespace, Policies: safety})).To(Succeed())
+	setupPolicies(mgr, safety)
 
 	ctx, stop := context.WithCancel(context.Background())
 	stopped := make(chan error, 1)

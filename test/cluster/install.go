@@ -212,12 +212,19 @@ func (a *applier) established(ctx context.Context, objects []*unstructured.Unstr
 // create what the policy of unavailable kinds refuses. The API server reads policies in the order in which they were
 // created and compiles all that it has at once: when this one refuses, so does the status guard, which was applied before it.
 func (a *applier) guarded(ctx context.Context) error {
+	hash := strings.Repeat("0", 64)
 	probe := &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": "safety.kubernaut.io/v1alpha1", "kind": "SafetyPolicy",
-		"metadata": map[string]any{"generateName": "install-probe-"},
-		"spec":     map[string]any{"source": map[string]any{"baseline": "none"}},
+		"apiVersion": "safety.kubernaut.io/v1alpha1", "kind": "ApprovalRequest",
+		"metadata": map[string]any{"generateName": "install-probe-", "namespace": metav1.NamespaceDefault},
+		"spec": map[string]any{
+			"workflowExecutionRef": map[string]any{"name": "none", "uid": "00000000-0000-0000-0000-000000000000"},
+			"planDigest":           hash, "summaryDigest": hash, "requiredApprovals": int64(1),
+			"requestedBy": map[string]any{"username": "nobody"}, "expiresAt": "2000-01-01T00:00:00Z",
+		},
 	}}
-	resource := a.client.Resource(schema.GroupVersionResource{Group: "safety.kubernaut.io", Version: "v1alpha1", Resource: "safetypolicies"})
+	resource := a.client.Resource(schema.GroupVersionResource{
+		Group: "safety.kubernaut.io", Version: "v1alpha1", Resource: "approvalrequests",
+	}).Namespace(metav1.NamespaceDefault)
 	var last error
 	err := wait.PollUntilContextTimeout(ctx, pollInterval, policyTimeout, true, func(ctx context.Context) (bool, error) {
 		_, last = resource.Create(ctx, probe, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})

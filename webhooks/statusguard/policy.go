@@ -166,7 +166,6 @@ func RequesterPolicy(namespace string) *admissionregistrationv1.ValidatingAdmiss
 // them. The change that brings a kind deletes its row.
 func UnavailablePolicy() *admissionregistrationv1.ValidatingAdmissionPolicy {
 	rows := []struct{ resource, message string }{
-		{"safetypolicies", "SafetyPolicy objects are not evaluated yet by this version; the gate asks only the policies that are compiled into it"},
 		{"approvalrequests", "ApprovalRequest objects are not evaluated yet by this version; no workflow waits for one"},
 	}
 	resources := make([]string, 0, len(rows))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -168,7 +169,7 @@ func NewManager(cfg *rest.Config, options ManagerOptions) (manager.Manager, erro
 	if err := options.validate(); err != nil {
 		return nil, err
 	}
-	safety, err := gate.New(gate.Options{TimeLimit: options.PolicyTimeLimit})
+	safety, err := gate.New(gate.Options{TimeLimit: options.PolicyTimeLimit, AwaitObjects: true})
 	if err != nil {
 		return nil, fmt.Errorf("safety gate: %w", err)
 	}
@@ -206,7 +207,7 @@ func setup(mgr manager.Manager, source *certs.Source, safety *gate.Gate, options
 	if err := source.SelfSigned(mgr, certs.Options{Namespace: options.Namespace, ExtraDNSNames: options.WebhookDNSNames}); err != nil {
 		return fmt.Errorf("certificates: %w", err)
 	}
-	if err := webhooks.Setup(mgr, webhooks.Options{Namespace: options.Namespace}); err != nil {
+	if err := webhooks.Setup(mgr, webhooks.Options{Namespace: options.Namespace, Policies: safety}); err != nil {
 		return fmt.Errorf("webhooks: %w", err)
 	}
 	if err := controllers.Setup(mgr, controllers.Options{Namespace: options.Namespace, Gate: safety, Concurrency: options.Concurrency}); err != nil {
@@ -216,8 +217,19 @@ func setup(mgr manager.Manager, source *certs.Source, safety *gate.Gate, options
 		mgr.AddHealthzCheck("ping", healthz.Ping),
 		mgr.AddReadyzCheck("webhooks", mgr.GetWebhookServer().StartedChecker()),
 		mgr.AddReadyzCheck("certificates", source.Checker()),
+		mgr.AddReadyzCheck("policies", policiesLoaded(safety)),
 		registerMetrics(),
 	)
+}
+
+// policiesLoaded is not ready until the gate has its first set: without one it judges nothing.
+func policiesLoaded(safety *gate.Gate) healthz.Checker {
+	return func(*http.Request) error {
+		if !safety.Ready() {
+			return errors.New("the safety gate has no policies yet")
+		}
+		return nil
+	}
 }
 
 // registerMetrics adds our metrics to those that the manager serves. A second manager in one process, as tests have it, shares them.
