@@ -36,6 +36,8 @@ type Options struct {
 	// AwaitObjects has the gate begin without a set of policies: the first Apply makes it ready, and until then it denies everything.
 	// Without it the gate begins with the baseline.
 	AwaitObjects bool
+	// Log gets a record of every decision; the caller closes it. Default: none.
+	Log *DecisionLog
 	// Now is the clock of Decision.Time and Duration; policies see only the time in their input. Default: time.Now.
 	Now func() time.Time
 }
@@ -47,6 +49,7 @@ type Gate struct {
 	turns      chan struct{}
 	limit      time.Duration
 	now        func() time.Time
+	log        *DecisionLog
 
 	applying sync.Mutex // held by Apply, which compiles; decisions never wait for it
 	mutex    sync.Mutex
@@ -73,6 +76,7 @@ func New(options Options) (*Gate, error) {
 		turns:      make(chan struct{}, cmp.Or(max(options.MaxConcurrent, 0), 4*runtime.GOMAXPROCS(0))),
 		limit:      cmp.Or(max(options.TimeLimit, 0), defaultTimeLimit),
 		now:        options.Now,
+		log:        options.Log,
 		changed:    make(chan struct{}),
 		children:   make(chan struct{}, maxChildren),
 	}
@@ -112,6 +116,7 @@ func (g *Gate) Evaluate(ctx context.Context, in *Input) Decision {
 	decision.conclude()
 	decision.Duration = g.now().Sub(decision.Time)
 	observe(decision)
+	g.log.write(decision, in)
 	return decision
 }
 

@@ -59,6 +59,10 @@ type ManagerOptions struct {
 	Concurrency int
 	// PolicyTimeLimit is the longest that one decision of the safety gate may take.
 	PolicyTimeLimit time.Duration
+	// DecisionLog is the file in which every decision of the safety gate is a line; - is the standard output, and empty is none.
+	DecisionLog string
+	// DecisionLogInputs adds the complete input to every line of the decision log.
+	DecisionLogInputs bool
 	// ShutdownTimeout is how long running reconciles may take to end.
 	ShutdownTimeout time.Duration
 }
@@ -71,7 +75,7 @@ func DefaultManagerOptions() ManagerOptions {
 	return ManagerOptions{
 		Namespace: identity.DefaultNamespace, LeaderElect: true, MetricsAddress: ":8443", ProbeAddress: ":8081",
 		WebhookPort: webhook.DefaultPort, WebhookCerts: CertsSelfSigned, Concurrency: 8,
-		PolicyTimeLimit: time.Second, ShutdownTimeout: 30 * time.Second,
+		PolicyTimeLimit: time.Second, DecisionLog: gate.LogStdout, ShutdownTimeout: 30 * time.Second,
 	}
 }
 
@@ -86,6 +90,8 @@ func (o *ManagerOptions) bind(flags *pflag.FlagSet) {
 	flags.StringSliceVar(&o.WebhookDNSNames, "webhook-dns-names", o.WebhookDNSNames, "further DNS names in the serving certificate, for a manager outside the cluster")
 	flags.IntVar(&o.Concurrency, "concurrency", o.Concurrency, "how many objects of a kind are reconciled at once")
 	flags.DurationVar(&o.PolicyTimeLimit, "policy-time-limit", o.PolicyTimeLimit, "longest time that one decision of the safety gate may take")
+	flags.StringVar(&o.DecisionLog, "decision-log", o.DecisionLog, "file in which every decision of the safety gate is one JSON line, rotated at 100 MB; - is the standard output, empty is none")
+	flags.BoolVar(&o.DecisionLogInputs, "decision-log-inputs", o.DecisionLogInputs, "log the complete input of every decision, for kubernaut policy replay; values of Secrets are left out")
 	flags.DurationVar(&o.ShutdownTimeout, "shutdown-timeout", o.ShutdownTimeout, "how long running reconciles may take to end")
 }
 
@@ -95,6 +101,9 @@ func (o *ManagerOptions) validate() error {
 	}
 	if o.Concurrency < 1 {
 		return fmt.Errorf("--concurrency=%d must be at least 1", o.Concurrency)
+	}
+	if o.DecisionLogInputs && o.DecisionLog == "" {
+		return errors.New("--decision-log-inputs needs --decision-log")
 	}
 	if o.PolicyTimeLimit <= 0 {
 		return fmt.Errorf("--policy-time-limit=%s must be more than 0", o.PolicyTimeLimit)
@@ -169,7 +178,7 @@ func NewManager(cfg *rest.Config, options ManagerOptions) (manager.Manager, erro
 	if err := options.validate(); err != nil {
 		return nil, err
 	}
-	safety, err := gate.New(gate.Options{TimeLimit: options.PolicyTimeLimit, AwaitObjects: true})
+	safety, err := newGate(options)
 	if err != nil {
 		return nil, fmt.Errorf("safety gate: %w", err)
 	}
@@ -220,6 +229,21 @@ func setup(mgr manager.Manager, source *certs.Source, safety *gate.Gate, options
 		mgr.AddReadyzCheck("policies", policiesLoaded(safety)),
 		registerMetrics(),
 	)
+}
+
+func newGate(options ManagerOptions) (*gate.Gate, error) {
+	var log *gate.DecisionLog
+	if options.DecisionLog != "" {
+		opened, err := gate.OpenDecisionLog(gate.LogOptions{
+			File: options.DecisionLog, Inputs: options.DecisionLogInputs,
+			OnError: func(err error) { ctrl.Log.WithName("decision-log").Error(err, "a decision was not logged") },
+		})
+		if err != nil {
+			return nil, err
+		}
+		log = opened // every line is written at once: the end of the process closes it
+	}
+	return gate.New(gate.Options{TimeLimit: options.PolicyTimeLimit, AwaitObjects: true, Log: log})
 }
 
 // policiesLoaded is not ready until the gate has its first set: without one it judges nothing.
