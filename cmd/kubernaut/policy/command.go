@@ -74,7 +74,7 @@ if there are parameters, their defaults in data.yaml: kubernaut.parameters.<poli
 		Args: usageArgs(cobra.NoArgs),
 	}
 	command.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
-	command.AddCommand(newCheckCommand(), newTestCommand(), newEvalCommand(), newInputCommand())
+	command.AddCommand(newCheckCommand(), newTestCommand(), newEvalCommand(), newInputCommand(), newRenderCommand())
 	return command
 }
 

@@ -185,3 +185,18 @@ func TestTest(t *testing.T) {
 		`<testsuite name="kubernaut.safety.night_test" tests="3" failures="1" errors="0" skipped="0">`, `<failure message="">`)
 	kubernaut(t, "test", "silent", "--fail-closed", "-o", "junit").want(t, ExitFindings, `<testsuite name="fail-closed"`)
 }
+
+func TestRender(t *testing.T) {
+	inFolder(t, map[string]string{
+		"mine/night.rego": nightPolicy, "mine/night_test.rego": nightTest, "mine/stop.rego": "package kubernaut.safety.stop\n\nhold contains \"stop\"\n",
+		"broken/broken.rego": "package kubernaut.safety.broken\n\ndeny contains \"x\" if input.taregt == 1\n",
+	})
+	kubernaut(t, "render", "mine").want(t, ExitOK, "name: night\n", "\n---\n", "name: stop\n", "  tests: |\n    package kubernaut.safety.night_test\n")
+	kubernaut(t, "render", "mine", "--out-dir", "out", "--enforcement", "Audit").want(t, ExitOK)
+	if text, err := os.ReadFile("out/night.yaml"); err != nil || !strings.Contains(string(text), "enforcement: Audit\n") {
+		t.Errorf("%v:\n%s", err, text)
+	}
+	kubernaut(t, "render").want(t, ExitUsage, "name a folder")
+	kubernaut(t, "render", "broken").want(t, ExitUsage, "input.taregt")
+	kubernaut(t, "render", "mine", "--enforcement", "audit").want(t, ExitUsage, "--enforcement")
+}

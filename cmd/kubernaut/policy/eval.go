@@ -68,7 +68,7 @@ that does not compile.`,
 		Example: "  kubernaut policy eval -f workflow.yaml --facts facts.yaml\n  kubernaut policy eval -f workflow.yaml --policies my-policies --explain",
 		Args:    usageArgs(cobra.NoArgs),
 		RunE: run(func(command *cobra.Command, _ []string) error {
-			return flags.run(command.Context(), command.InOrStdin(), command.OutOrStdout())
+			return flags.run(command.Context(), command.InOrStdin(), command.OutOrStdout(), command.ErrOrStderr())
 		}),
 	}
 	flags.input.add(command)
@@ -103,7 +103,7 @@ type stepReport struct {
 	Missing []gate.MissingFact     `json:"missing"`
 }
 
-func (f *evalFlags) run(ctx context.Context, in io.Reader, out io.Writer) error {
+func (f *evalFlags) run(ctx context.Context, in io.Reader, out, problems io.Writer) error {
 	if err := f.output.validate(); err != nil {
 		return err
 	}
@@ -120,7 +120,7 @@ func (f *evalFlags) run(ctx context.Context, in io.Reader, out io.Writer) error 
 	}
 	evaluator, err := set.NewEvaluator(ctx, gate.Options{})
 	if err != nil {
-		return compileFailure(out, err)
+		return compileFailure(problems, err)
 	}
 	report := evalReport{PolicySetRevision: evaluator.Revision()}
 	for _, input := range inputs {

@@ -40,7 +40,7 @@ Exit codes: 0 all is well; 1 a test failed, the coverage is too low, or a verdic
 file, or a policy that does not compile.`,
 		Example: "  kubernaut policy test my-policies --fail-closed --min-coverage 100\n  kubernaut policy test --baseline -o junit > report.xml",
 		RunE: run(func(command *cobra.Command, args []string) error {
-			return flags.run(command.Context(), command.OutOrStdout(), args)
+			return flags.run(command.Context(), command.OutOrStdout(), command.ErrOrStderr(), args)
 		}),
 	}
 	flags.folders.add(command)
@@ -51,7 +51,7 @@ file, or a policy that does not compile.`,
 	return command
 }
 
-func (f *testFlags) run(ctx context.Context, out io.Writer, args []string) error {
+func (f *testFlags) run(ctx context.Context, out, problems io.Writer, args []string) error {
 	if err := f.output.validate(formatJUnit); err != nil {
 		return err
 	}
@@ -64,7 +64,7 @@ func (f *testFlags) run(ctx context.Context, out io.Writer, args []string) error
 	}
 	report, err := set.Test(ctx, authoring.TestOptions{FailClosed: f.failClosed})
 	if err != nil {
-		return compileFailure(out, err)
+		return compileFailure(problems, err)
 	}
 	switch f.output.format {
 	case formatJSON:
