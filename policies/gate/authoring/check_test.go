@@ -88,7 +88,7 @@ func TestCompileProblemsHaveTheirPlace(t *testing.T) {
 		},
 		"a syntax error": {
 			files:    map[string]string{"p.rego": "package kubernaut.safety.p\n\ndeny contains \"x\" if {\n"},
-			wantFile: "p.rego", wantPlace: [2]int{4, 0}, wantText: "parse",
+			wantFile: "p.rego", wantPlace: [2]int{4, 1}, wantText: "parse",
 		},
 		"a mistake in a test": {
 			files: map[string]string{
