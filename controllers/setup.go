@@ -78,7 +78,7 @@ func Setup(mgr ctrl.Manager, options Options) error {
 		{identity.WorkflowExecution, func(clients machinery.Clients) reconciler {
 			return &workflowexecution.Reconciler{
 				Clients: clients, Cache: mgr.GetCache(), Effects: effect, Gate: known, Surroundings: known, PolicyChanges: options.Gate,
-				Recorder: mgr.GetEventRecorder(identity.WorkflowExecution), Clock: options.Clock,
+				Recorder: mgr.GetEventRecorder(identity.WorkflowExecution), Clock: options.Clock, Namespace: options.Namespace,
 			}
 		}},
 		{identity.KubernetesExecution, func(clients machinery.Clients) reconciler {

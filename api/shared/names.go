@@ -11,6 +11,8 @@ const (
 	LabelRemediationRequest = "kubernaut.io/remediation-request"
 	LabelWorkflowExecution  = "kubernaut.io/workflow-execution"
 	LabelStep               = "kubernaut.io/step"
+	// LabelLockHolder is on a Lease that locks a target; its value is the UID of the WorkflowExecution that holds it.
+	LabelLockHolder = "kubernaut.io/lock-holder"
 )
 
 // Labels of a namespace that Kubernaut reads.

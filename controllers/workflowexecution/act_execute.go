@@ -21,6 +21,9 @@ func (r *Reconciler) act(ctx context.Context, workflow *workflowexecutionv1.Work
 		return r.remove(ctx, workflow)
 	}
 	var problems []error
+	if next.unlock {
+		problems = append(problems, r.unlock(ctx, workflow))
+	}
 	for _, name := range next.cancel {
 		problems = append(problems, r.cancelExecution(ctx, workflow, name))
 	}

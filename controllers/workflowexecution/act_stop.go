@@ -37,6 +37,9 @@ func (r *Reconciler) keep(ctx context.Context, workflow *workflowexecutionv1.Wor
 
 // letGo takes the finalizer off a workflow that somebody has deleted, and tells of it.
 func (r *Reconciler) letGo(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution) machinery.Outcome {
+	if err := r.unlock(ctx, workflow); err != nil {
+		return machinery.Transient(err)
+	}
 	before := workflow.DeepCopy()
 	controllerutil.RemoveFinalizer(workflow, shared.FinalizerWorkflowExecution)
 	err := r.Clients.Cached.Patch(ctx, workflow, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))

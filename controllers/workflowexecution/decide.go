@@ -51,7 +51,9 @@ type decision struct {
 	cancel []string
 	// remove deletes the workflow, and release lets it go that somebody has deleted.
 	remove, release bool
-	wakeAt          time.Time
+	// lock takes the locks before anything is recorded, and has the decision made again with what came of it; unlock gives them back.
+	lock, unlock bool
+	wakeAt       time.Time
 }
 
 // decider builds a decision.
@@ -215,6 +217,10 @@ func (d *decider) validate() {
 	if d.stopBefore() || d.suspend() {
 		return
 	}
+	if why := awaitsLock(d.workflow); why != "" && !d.now.Time.Before(phaseDeadline(d.workflow)) {
+		d.fail(noStep, shared.ErrorResourceConflict, "a lock was not to be had within timeouts.validation: "+why)
+		return
+	}
 	if d.status.WaitingSince == nil && d.now.After(phaseDeadline(d.workflow)) {
 		d.fail(noStep, shared.ErrorTimeout, "validating did not end within timeouts.validation")
 		return
@@ -230,7 +236,7 @@ func (d *decider) validate() {
 			return
 		}
 	}
-	if !d.sameHold() {
+	if !d.sameHold() && !d.sameLock() {
 		d.recordValidation()
 	}
 	if i, refused := d.hardest(); refused {
@@ -241,6 +247,9 @@ func (d *decider) validate() {
 	d.conditions.True(workflowexecutionv1.ConditionValidated, ReasonAllowed, "every step was tried by a dry run and allowed by the safety gate")
 	if d.mode == shared.ModeDryRun {
 		d.complete(workflowexecutionv1.OutcomeDryRun, ReasonDryRun, "nothing was changed: status.validation.dryRun shows what would have been done")
+		return
+	}
+	if !d.locked() {
 		return
 	}
 	d.enter(workflowexecutionv1.PhaseExecuting)

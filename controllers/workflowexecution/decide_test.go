@@ -68,13 +68,14 @@ func (c *scenario) decide() workflowexecutionv1.WorkflowExecutionStatus {
 
 // allowed is what the assessment says when every step can be prepared and is allowed.
 func (c *scenario) allowed() *scenario {
+	c.s.locks = &lockState{}
 	c.s.steps = make([]assessment, len(c.s.workflow.Spec.WorkflowDefinition.Steps))
 	for i := range c.s.steps {
 		live := &unstructured.Unstructured{}
 		live.SetUID("uid-t")
 		live.SetGeneration(4)
 		c.s.steps[i] = assessment{
-			preparation: &effects.Preparation{Live: live},
+			preparation: &effects.Preparation{Live: live, Target: targetOf(&c.s.workflow.Spec.WorkflowDefinition.Steps[i].Action)},
 			decision:    shared.Decision{Verdict: shared.VerdictAllow, PolicySetRevision: "r1"},
 		}
 	}

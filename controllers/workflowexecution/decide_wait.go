@@ -23,6 +23,7 @@ func suspended(workflow *workflowexecutionv1.WorkflowExecution) bool {
 func (d *decider) wait(reason, message string) {
 	if d.status.WaitingSince == nil {
 		d.status.WaitingSince = &d.now
+		d.unlock = d.status.Phase == workflowexecutionv1.PhaseValidating // a crash may have left some
 	}
 	d.conditions.True(workflowexecutionv1.ConditionSuspended, reason, message)
 	d.wakeAt = machinery.Earliest(d.wakeAt, holdEnd(d.workflow, d.status.WaitingSince))

@@ -35,6 +35,8 @@ type snapshot struct {
 	mode shared.Mode
 	// steps are what was found out about the steps before anything runs; only while planning and validating.
 	steps []assessment
+	// locks is what came of taking the locks; nil before they were tried.
+	locks *lockState
 	// executions are those of this workflow, by name.
 	executions map[string]*kubernetesexecutionv1.KubernetesExecution
 	// foreign are objects that have the name of an execution of ours and are not ours, by that name.

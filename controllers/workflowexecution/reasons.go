@@ -9,9 +9,14 @@ const (
 	ReasonPolicyDenied    = "PolicyDenied"
 	ReasonDryRun          = "DryRun"
 	// ReasonPolicyHold, ReasonSuspended and ReasonResumed are those of Suspended.
-	ReasonPolicyHold     = "PolicyHold"
-	ReasonSuspended      = "Suspended"
-	ReasonResumed        = "Resumed"
+	ReasonPolicyHold = "PolicyHold"
+	ReasonSuspended  = "Suspended"
+	ReasonResumed    = "Resumed"
+	// ReasonLocked and the three after it are those of TargetsLocked.
+	ReasonLocked         = "Locked"
+	ReasonLockedByOther  = "LockedByOther"
+	ReasonTargetsMoved   = "TargetsMoved"
+	ReasonReleased       = "Released"
 	ReasonExecuting      = "Executing"
 	ReasonStepFailed     = "StepFailed"
 	ReasonExecuted       = "Executed"

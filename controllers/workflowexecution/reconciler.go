@@ -2,18 +2,22 @@ package workflowexecution
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	appsv1 "k8s.io/api/apps/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -30,6 +34,7 @@ import (
 // +kubebuilder:rbac:groups=workflowexecution.kubernaut.io,resources=workflowexecutions/status,verbs=update
 // +kubebuilder:rbac:groups=workflowexecution.kubernaut.io,resources=workflowexecutions/finalizers,verbs=update
 // +kubebuilder:rbac:groups=kubernetesexecution.kubernaut.io,resources=kubernetesexecutions,verbs=get;create;patch
+// +kubebuilder:rbac:groups=coordination.k8s.io,namespace=kubernaut-system,resources=leases,verbs=get;list;create;update;delete
 
 // Gate judges steps.
 type Gate interface {
@@ -39,6 +44,8 @@ type Gate interface {
 // Preparer computes and tries what a step would change, as the account of its action.
 type Preparer interface {
 	Prepare(ctx context.Context, request effects.Request) (*effects.Preparation, error)
+	// Read reads the target of an action, live; nil for an action without a target.
+	Read(ctx context.Context, action *shared.Action) (*unstructured.Unstructured, error)
 }
 
 // Surroundings are facts about where targets are.
@@ -65,6 +72,8 @@ type Reconciler struct {
 	Recorder events.EventRecorder
 	// Clock is the time.
 	Clock clock.PassiveClock
+	// Namespace is that of the operator: the locks of targets are Leases there.
+	Namespace string
 }
 
 const (
@@ -75,6 +84,7 @@ const (
 	// indexWaiting finds the workflows that wait before any of their steps runs.
 	indexWaiting = "status.waiting"
 	waiting      = "true"
+	waitingLock  = "lock"
 )
 
 // SetupWithManager registers the controller: it is woken by workflows, by their executions and by the workloads they change.
@@ -94,6 +104,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, options controller.Optio
 		WithOptions(options).
 		For(&workflowexecutionv1.WorkflowExecution{}).
 		Owns(&kubernetesexecutionv1.KubernetesExecution{}).
+		Watches(&workflowexecutionv1.WorkflowExecution{}, r.lockReleases()).
 		Watches(&appsv1.Deployment{}, r.workflowsOf("Deployment"), builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})).
 		Watches(&appsv1.StatefulSet{}, r.workflowsOf("StatefulSet"), builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})).
 		Watches(&appsv1.DaemonSet{}, r.workflowsOf("DaemonSet"), builder.WithPredicates(predicate.ResourceVersionChangedPredicate{}))
@@ -105,16 +116,25 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, options controller.Optio
 
 func waitingWorkflows(object client.Object) []string {
 	workflow, ok := object.(*workflowexecutionv1.WorkflowExecution)
-	if !ok || workflow.Status.Phase != workflowexecutionv1.PhaseValidating || workflow.Status.WaitingSince == nil {
+	switch {
+	case !ok || workflow.Status.Phase != workflowexecutionv1.PhaseValidating:
 		return nil
+	case workflow.Status.WaitingSince != nil:
+		return []string{waiting}
+	case awaitsLock(workflow) != "":
+		return []string{waitingLock}
 	}
-	return []string{waiting}
+	return nil
 }
 
 // waitingOnes are the workflows that wait before any of their steps runs.
 func (r *Reconciler) waitingOnes(ctx context.Context) []reconcile.Request {
+	return r.waitingFor(ctx, waiting)
+}
+
+func (r *Reconciler) waitingFor(ctx context.Context, what string) []reconcile.Request {
 	var workflows workflowexecutionv1.WorkflowExecutionList
-	if err := r.Cache.List(ctx, &workflows, client.MatchingFields{indexWaiting: waiting}, client.UnsafeDisableDeepCopy); err != nil {
+	if err := r.Cache.List(ctx, &workflows, client.MatchingFields{indexWaiting: what}, client.UnsafeDisableDeepCopy); err != nil {
 		ctrl.LoggerFrom(ctx).Error(err, "listing the workflows that wait")
 		return nil
 	}
@@ -123,6 +143,30 @@ func (r *Reconciler) waitingOnes(ctx context.Context) []reconcile.Request {
 		requests[i].NamespacedName = client.ObjectKeyFromObject(&workflows.Items[i])
 	}
 	return requests
+}
+
+// lockReleases wakes the workflows that wait for a lock when another one is over or gone.
+func (r *Reconciler) lockReleases() handler.EventHandler {
+	wake := func(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+		for _, request := range r.waitingFor(ctx, waitingLock) {
+			queue.Add(request)
+		}
+	}
+	return handler.Funcs{
+		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			if !over(e.ObjectOld) && over(e.ObjectNew) {
+				wake(ctx, queue)
+			}
+		},
+		DeleteFunc: func(ctx context.Context, _ event.DeleteEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			wake(ctx, queue)
+		},
+	}
+}
+
+func over(object client.Object) bool {
+	workflow, ok := object.(*workflowexecutionv1.WorkflowExecution)
+	return ok && workflow.Status.Phase.Terminal()
 }
 
 // activeTargets are the keys of the objects whose health a workflow waits for.
@@ -191,12 +235,27 @@ func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request) machin
 	if next.release {
 		return r.letGo(ctx, &workflow)
 	}
+	if next.lock {
+		if next, err = r.decideLocked(ctx, &snapshot); err != nil {
+			return r.retryWithinDeadline(ctx, &workflow, err)
+		}
+	}
 	outcome, written := r.record(ctx, &workflow, next)
 	if written {
 		r.announce(&workflow, next)
 		r.announceNamespace(&workflow, snapshot, next)
 	}
 	return outcome
+}
+
+// decideLocked takes the locks and decides again. Who then does not run its steps gives them back: whoever waits holds none.
+func (r *Reconciler) decideLocked(ctx context.Context, s *snapshot) (decision, error) {
+	err := r.lock(ctx, s)
+	next := decide(*s, r.Clock.Now())
+	if err != nil || next.status.Phase != workflowexecutionv1.PhaseExecuting {
+		err = errors.Join(err, r.unlock(ctx, s.workflow))
+	}
+	return next, err
 }
 
 // record writes the status, then acts.

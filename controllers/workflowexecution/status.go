@@ -178,6 +178,7 @@ func (d *decider) end() {
 // finish is the end of a workflow that fails.
 func (d *decider) finish(outcome workflowexecutionv1.WorkflowOutcome) {
 	d.resume()
+	d.giveBack()
 	d.status.Phase = workflowexecutionv1.PhaseFailed
 	d.status.Outcome = outcome
 	d.status.CompletionTime = &d.now
@@ -189,6 +190,7 @@ func (d *decider) finish(outcome workflowexecutionv1.WorkflowOutcome) {
 
 func (d *decider) complete(outcome workflowexecutionv1.WorkflowOutcome, reason, message string) {
 	d.resume()
+	d.giveBack()
 	d.status.Phase = workflowexecutionv1.PhaseCompleted
 	d.status.Outcome = outcome
 	d.status.CompletionTime = &d.now

@@ -1,0 +1,244 @@
+package workflowexecution
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"kubernaut.io/kubernaut/api/shared"
+	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
+	"kubernaut.io/kubernaut/controllers/kubernetesexecution/actions"
+	"kubernaut.io/kubernaut/controllers/kubernetesexecution/fields"
+	"kubernaut.io/kubernaut/controllers/machinery"
+)
+
+const (
+	// maxRounds is how often the targets may have changed between validating and locking.
+	maxRounds = 3
+	// maxTakes is how often a lock is tried that changes its holder meanwhile.
+	maxTakes = 5
+)
+
+// lockState is what came of taking the locks of a workflow.
+type lockState struct {
+	// heldBy says who holds one of them; empty when the workflow holds all.
+	heldBy string
+	// moved says what has changed each time since the steps were judged; empty when nothing has.
+	moved string
+}
+
+// lock takes the locks of all targets, and judges the steps again on targets that changed before they were locked.
+func (r *Reconciler) lock(ctx context.Context, s *snapshot) error {
+	var moved string
+	for range maxRounds {
+		heldBy, err := r.takeAll(ctx, s.workflow, lockKeys(s))
+		if err != nil {
+			return err
+		}
+		if heldBy != "" {
+			s.locks = &lockState{heldBy: heldBy}
+			return nil
+		}
+		if moved, err = r.moved(ctx, s); err != nil {
+			return err
+		}
+		if moved == "" {
+			s.locks = &lockState{}
+			return nil
+		}
+		if s.steps, err = r.assess(ctx, s.workflow, s.graph); err != nil {
+			return err
+		}
+	}
+	s.locks = &lockState{moved: moved}
+	return nil
+}
+
+// lockKeys are what a workflow locks, sorted: the root owner of every target, and the scopes of the actions.
+func lockKeys(s *snapshot) []string {
+	var keys []string
+	for i := range s.steps {
+		action := &s.workflow.Spec.WorkflowDefinition.Steps[i].Action
+		if known, ok := actions.Get(action.Type); ok {
+			for _, scope := range known.Scopes(action) {
+				keys = append(keys, "scope "+scope)
+			}
+		}
+		if preparation := s.steps[i].preparation; preparation != nil && preparation.Live != nil {
+			keys = append(keys, rootOwner(preparation.Live))
+		}
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys)
+}
+
+// rootOwner names the object that decides about a target: its controller, or itself. No action of the catalogue has a target
+// below that, such as a Pod.
+func rootOwner(live *unstructured.Unstructured) string {
+	kind, name := live.GroupVersionKind().GroupKind(), live.GetName()
+	if owner := metav1.GetControllerOf(live); owner != nil {
+		kind.Group, kind.Kind, name = groupOf(owner.APIVersion), owner.Kind, owner.Name
+	}
+	return fmt.Sprintf("%s %s/%s", kind, live.GetNamespace(), name)
+}
+
+func groupOf(apiVersion string) string {
+	group, _, versioned := strings.Cut(apiVersion, "/")
+	if !versioned {
+		return ""
+	}
+	return group
+}
+
+func leaseName(key string) string {
+	sum := sha256.Sum256([]byte(key))
+	return "target-" + hex.EncodeToString(sum[:])
+}
+
+// moved says what changed of the targets since the steps were judged; empty when nothing did. Of several steps on one target the
+// first was judged on the live one.
+func (r *Reconciler) moved(ctx context.Context, s *snapshot) (string, error) {
+	seen := map[string]bool{}
+	for _, i := range s.graph.Order() {
+		action, preparation := &s.workflow.Spec.WorkflowDefinition.Steps[i].Action, s.steps[i].preparation
+		key := targetKey(action)
+		if preparation == nil || preparation.Live == nil || seen[key] {
+			continue
+		}
+		seen[key] = true
+		live, err := r.Effects.Read(ctx, action)
+		if err != nil && machinery.IsTransient(err) {
+			return "", fmt.Errorf("reading the target of step %q: %w", s.workflow.Spec.WorkflowDefinition.Steps[i].Name, err)
+		}
+		if err != nil {
+			return err.Error(), nil
+		}
+		if live.GetUID() != preparation.Live.GetUID() || live.GetGeneration() != preparation.Live.GetGeneration() {
+			return fmt.Sprintf("%s is at generation %d, not %d", preparation.Target, live.GetGeneration(), preparation.Live.GetGeneration()), nil
+		}
+		if path, _, changed := fields.Moved(live.Object, preparation.Changes); changed {
+			return fmt.Sprintf("%s of %s", path, preparation.Target), nil
+		}
+	}
+	return "", nil
+}
+
+// takeAll takes locks in their order, so that no two workflows wait for each other, and all or none: who waits holds none.
+func (r *Reconciler) takeAll(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution, keys []string) (heldBy string, err error) {
+	for _, key := range keys {
+		heldBy, err = r.take(ctx, workflow, key)
+		if err != nil || heldBy != "" {
+			return heldBy, errors.Join(err, r.unlock(ctx, workflow))
+		}
+	}
+	return "", nil
+}
+
+// holder names a workflow on a lock.
+func holder(workflow *workflowexecutionv1.WorkflowExecution) string {
+	return workflow.Namespace + "/" + workflow.Name + "/" + string(workflow.UID)
+}
+
+// take takes one lock, and says who holds it if it cannot. A lock does not expire: it is taken over only from a workflow that a
+// live read shows to be gone or over, and only if nobody else was quicker.
+func (r *Reconciler) take(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution, key string) (heldBy string, err error) {
+	for range maxTakes {
+		lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: r.Namespace, Name: leaseName(key)}}
+		r.hold(lease, workflow)
+		err := r.Clients.Live.Create(ctx, lease)
+		if !apierrors.IsAlreadyExists(err) {
+			return "", describeLock(key, err)
+		}
+		err = r.Clients.Live.Get(ctx, client.ObjectKeyFromObject(lease), lease)
+		if apierrors.IsNotFound(err) {
+			continue // released meanwhile
+		}
+		if err != nil {
+			return "", describeLock(key, err)
+		}
+		identity := ""
+		if lease.Spec.HolderIdentity != nil {
+			identity = *lease.Spec.HolderIdentity
+		}
+		if identity == holder(workflow) {
+			return "", nil
+		}
+		active, err := r.active(ctx, identity)
+		if err != nil {
+			return "", describeLock(key, err)
+		}
+		if active != "" {
+			return fmt.Sprintf("%s is locked by %s", key, active), nil
+		}
+		r.hold(lease, workflow)
+		if err = r.Clients.Live.Update(ctx, lease); !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
+			return "", describeLock(key, err)
+		}
+	}
+	return fmt.Sprintf("%s is locked by one workflow after the other", key), nil
+}
+
+func describeLock(key string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("lock of %s: %w", key, err)
+}
+
+// hold puts a workflow on a lock.
+func (r *Reconciler) hold(lease *coordinationv1.Lease, workflow *workflowexecutionv1.WorkflowExecution) {
+	lease.Labels = map[string]string{shared.LabelLockHolder: string(workflow.UID)}
+	lease.Spec = coordinationv1.LeaseSpec{
+		HolderIdentity: new(holder(workflow)), AcquireTime: new(metav1.NewMicroTime(r.Clock.Now())),
+	}
+}
+
+// active says which workflow holds a lock of this identity; empty when it is gone or over. An identity that is none is somebody
+// nobody knows: the lock stays theirs.
+func (r *Reconciler) active(ctx context.Context, identity string) (string, error) {
+	parts := strings.Split(identity, "/")
+	if len(parts) != 3 {
+		return fmt.Sprintf("%q, which is no workflow: delete the Lease if nobody needs it", identity), nil
+	}
+	var other workflowexecutionv1.WorkflowExecution
+	err := r.Clients.Live.Get(ctx, client.ObjectKey{Namespace: parts[0], Name: parts[1]}, &other)
+	if apierrors.IsNotFound(err) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("reading its holder %s/%s: %w", parts[0], parts[1], err)
+	}
+	if other.UID != types.UID(parts[2]) || other.Status.Phase.Terminal() {
+		return "", nil
+	}
+	return "WorkflowExecution " + parts[0] + "/" + parts[1], nil
+}
+
+// unlock gives back every lock that a workflow holds. One that somebody has taken over is theirs.
+func (r *Reconciler) unlock(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution) error {
+	var leases coordinationv1.LeaseList
+	mine := client.MatchingLabels{shared.LabelLockHolder: string(workflow.UID)}
+	if err := r.Clients.Live.List(ctx, &leases, client.InNamespace(r.Namespace), mine); err != nil {
+		return fmt.Errorf("locks of workflow %s: %w", workflow.Name, err)
+	}
+	var problems []error
+	for i := range leases.Items {
+		lease := &leases.Items[i]
+		err := r.Clients.Live.Delete(ctx, lease, client.Preconditions{UID: &lease.UID, ResourceVersion: &lease.ResourceVersion})
+		if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+			problems = append(problems, fmt.Errorf("giving back lock %s: %w", lease.Name, err))
+		}
+	}
+	return errors.Join(problems...)
+}
