@@ -17,6 +17,8 @@ const (
 	ServiceName = "kubernaut-webhook"
 	// SecretName is the name of the Secret with the serving certificate in the operator's namespace.
 	SecretName = "kubernaut-webhook-certs" //nolint:gosec // the name of a Secret, not a secret
+	// CertificateName is the name of cert-manager's Certificate for it.
+	CertificateName = "kubernaut-webhook"
 
 	timeoutSeconds = 10
 	servicePort    = 443

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -51,9 +53,11 @@ type ManagerOptions struct {
 	// WebhookHost and WebhookPort are where the webhooks are served.
 	WebhookHost string
 	WebhookPort int
-	// WebhookCerts says where the certificates of the webhooks come from; this version knows self-signed.
-	WebhookCerts string
-	// WebhookDNSNames are further names in the serving certificate, for a manager outside the cluster.
+	// WebhookCerts says where the certificate of the webhooks comes from.
+	WebhookCerts certs.Origin
+	// WebhookCertDir holds tls.crt and tls.key when it comes from files.
+	WebhookCertDir string
+	// WebhookDNSNames are further names that the serving certificate gets or, from files, must have, for a manager outside the cluster.
 	WebhookDNSNames []string
 	// Concurrency is how many objects of a kind are reconciled at once.
 	Concurrency int
@@ -67,14 +71,11 @@ type ManagerOptions struct {
 	ShutdownTimeout time.Duration
 }
 
-// CertsSelfSigned has the manager make and rotate its own certificates.
-const CertsSelfSigned = "self-signed"
-
 // DefaultManagerOptions are those of a replica in a cluster.
 func DefaultManagerOptions() ManagerOptions {
 	return ManagerOptions{
 		Namespace: identity.DefaultNamespace, LeaderElect: true, MetricsAddress: ":8443", ProbeAddress: ":8081",
-		WebhookPort: webhook.DefaultPort, WebhookCerts: CertsSelfSigned, Concurrency: 8,
+		WebhookPort: webhook.DefaultPort, WebhookCerts: certs.OriginSelfSigned, Concurrency: 8,
 		PolicyTimeLimit: time.Second, DecisionLog: gate.LogStdout, ShutdownTimeout: 30 * time.Second,
 	}
 }
@@ -86,8 +87,9 @@ func (o *ManagerOptions) bind(flags *pflag.FlagSet) {
 	flags.StringVar(&o.ProbeAddress, "health-probe-bind-address", o.ProbeAddress, "address of /healthz and /readyz; 0 serves none")
 	flags.StringVar(&o.WebhookHost, "webhook-host", o.WebhookHost, "address that the webhooks are served on; empty is all")
 	flags.IntVar(&o.WebhookPort, "webhook-port", o.WebhookPort, "port that the webhooks are served on")
-	flags.StringVar(&o.WebhookCerts, "webhook-certs", o.WebhookCerts, "where the certificates of the webhooks come from: self-signed")
-	flags.StringSliceVar(&o.WebhookDNSNames, "webhook-dns-names", o.WebhookDNSNames, "further DNS names in the serving certificate, for a manager outside the cluster")
+	flags.StringVar((*string)(&o.WebhookCerts), "webhook-certs", string(o.WebhookCerts), "where the certificate of the webhooks comes from: "+originList())
+	flags.StringVar(&o.WebhookCertDir, "webhook-cert-dir", o.WebhookCertDir, "directory with tls.crt and tls.key, for --webhook-certs=files")
+	flags.StringSliceVar(&o.WebhookDNSNames, "webhook-dns-names", o.WebhookDNSNames, "further DNS names that the serving certificate gets or, from files, must have; for a manager outside the cluster")
 	flags.IntVar(&o.Concurrency, "concurrency", o.Concurrency, "how many objects of a kind are reconciled at once")
 	flags.DurationVar(&o.PolicyTimeLimit, "policy-time-limit", o.PolicyTimeLimit, "longest time that one decision of the safety gate may take")
 	flags.StringVar(&o.DecisionLog, "decision-log", o.DecisionLog, "file in which every decision of the safety gate is one JSON line, rotated at 100 MB; - is the standard output, empty is none")
@@ -96,8 +98,11 @@ func (o *ManagerOptions) bind(flags *pflag.FlagSet) {
 }
 
 func (o *ManagerOptions) validate() error {
-	if o.WebhookCerts != CertsSelfSigned {
-		return fmt.Errorf("--webhook-certs=%s is not known; use %s", o.WebhookCerts, CertsSelfSigned)
+	if !slices.Contains(certs.Origins(), o.WebhookCerts) {
+		return fmt.Errorf("--webhook-certs=%s is not known; use one of %s", o.WebhookCerts, originList())
+	}
+	if files := o.WebhookCerts == certs.OriginFiles; files != (o.WebhookCertDir != "") {
+		return fmt.Errorf("--webhook-cert-dir goes with --webhook-certs=%s, and only with it", certs.OriginFiles)
 	}
 	if o.Concurrency < 1 {
 		return fmt.Errorf("--concurrency=%d must be at least 1", o.Concurrency)
@@ -109,6 +114,14 @@ func (o *ManagerOptions) validate() error {
 		return fmt.Errorf("--policy-time-limit=%s must be more than 0", o.PolicyTimeLimit)
 	}
 	return nil
+}
+
+func originList() string {
+	var names []string
+	for _, origin := range certs.Origins() {
+		names = append(names, string(origin))
+	}
+	return strings.Join(names, ", ")
 }
 
 func newManagerCommand() *cobra.Command {
@@ -165,7 +178,7 @@ func Scheme() (*runtime.Scheme, error) {
 
 // RunManager runs the manager until the context ends.
 func RunManager(ctx context.Context, cfg *rest.Config, options ManagerOptions) error {
-	mgr, err := NewManager(cfg, options) //nolint:contextcheck // assembling waits for nothing that could be cancelled
+	mgr, err := NewManager(cfg, options)
 	if err != nil {
 		return err
 	}
@@ -213,8 +226,8 @@ func NewManager(cfg *rest.Config, options ManagerOptions) (manager.Manager, erro
 }
 
 func setup(mgr manager.Manager, source *certs.Source, safety *gate.Gate, options ManagerOptions) error {
-	if err := source.SelfSigned(mgr, certs.Options{Namespace: options.Namespace, ExtraDNSNames: options.WebhookDNSNames}); err != nil {
-		return fmt.Errorf("certificates: %w", err)
+	if err := provideCertificate(mgr, source, options); err != nil {
+		return fmt.Errorf("--webhook-certs=%s: %w", options.WebhookCerts, err)
 	}
 	if err := webhooks.Setup(mgr, webhooks.Options{Namespace: options.Namespace, Policies: safety}); err != nil {
 		return fmt.Errorf("webhooks: %w", err)
@@ -256,10 +269,22 @@ func policiesLoaded(safety *gate.Gate) healthz.Checker {
 	}
 }
 
+func provideCertificate(mgr manager.Manager, source *certs.Source, options ManagerOptions) error {
+	names := certs.Options{Namespace: options.Namespace, ExtraDNSNames: options.WebhookDNSNames}
+	switch options.WebhookCerts {
+	case certs.OriginCertManager:
+		return source.CertManager(mgr, names)
+	case certs.OriginFiles:
+		return source.Files(mgr, names, options.WebhookCertDir)
+	default:
+		return source.SelfSigned(mgr, names)
+	}
+}
+
 // registerMetrics adds our metrics to those that the manager serves. A second manager in one process, as tests have it, shares them.
 func registerMetrics() error {
 	var problems []error
-	for _, collector := range append(append(gate.Collectors(), controllers.Collectors()...), webhooks.Collectors()...) {
+	for _, collector := range slices.Concat(gate.Collectors(), controllers.Collectors(), webhooks.Collectors(), certs.Collectors()) {
 		if err := metrics.Registry.Register(collector); err != nil && !errors.As(err, new(prometheus.AlreadyRegisteredError)) {
 			problems = append(problems, err)
 		}
