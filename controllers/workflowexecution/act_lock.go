@@ -122,7 +122,7 @@ func (r *Reconciler) moved(ctx context.Context, s *snapshot) (string, error) {
 			return "", fmt.Errorf("reading the target of step %q: %w", s.workflow.Spec.WorkflowDefinition.Steps[i].Name, err)
 		}
 		if err != nil {
-			return err.Error(), nil
+			return err.Error(), nil //nolint:nilerr // it is the answer: judging the steps again says why
 		}
 		if live.GetUID() != preparation.Live.GetUID() || live.GetGeneration() != preparation.Live.GetGeneration() {
 			return fmt.Sprintf("%s is at generation %d, not %d", preparation.Target, live.GetGeneration(), preparation.Live.GetGeneration()), nil
