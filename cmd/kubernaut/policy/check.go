@@ -78,7 +78,7 @@ func checkResult(problems []authoring.Problem) error {
 	if problems[0].Kind == authoring.KindCompile {
 		return usage(fmt.Errorf("the policies do not compile: %s", count(len(problems), "problem")))
 	}
-	return findings("%s", count(len(problems), "problem"))
+	return findings(count(len(problems), "problem"))
 }
 
 func (r checkReport) print(out io.Writer) {

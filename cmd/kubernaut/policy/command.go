@@ -41,8 +41,8 @@ func (e codedError) ExitCode() int { return e.code }
 func (e codedError) Unwrap() error { return e.error }
 
 // findings says that the command did its work and found something. What it found has been printed.
-func findings(format string, args ...any) error {
-	return codedError{error: fmt.Errorf(format, args...), code: ExitFindings}
+func findings(text string) error {
+	return codedError{error: errors.New(text), code: ExitFindings}
 }
 
 // ExitCode is the code with which a process ends whose command returned err: 0 without an error, that of the error if it has one,
@@ -74,7 +74,7 @@ if there are parameters, their defaults in data.yaml: kubernaut.parameters.<poli
 		Args: usageArgs(cobra.NoArgs),
 	}
 	command.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
-	command.AddCommand(newCheckCommand(), newTestCommand(), newEvalCommand(), newInputCommand(), newRenderCommand())
+	command.AddCommand(newCheckCommand(), newTestCommand(), newEvalCommand(), newInputCommand(), newRenderCommand(), newReplayCommand(), newDocsCommand())
 	return command
 }
 

@@ -200,3 +200,14 @@ func TestRender(t *testing.T) {
 	kubernaut(t, "render", "broken").want(t, ExitUsage, "input.taregt")
 	kubernaut(t, "render", "mine", "--enforcement", "audit").want(t, ExitUsage, "--enforcement")
 }
+
+func TestDocs(t *testing.T) {
+	inFolder(t, map[string]string{"mine/night.rego": nightPolicy, "broken/broken.rego": "package kubernaut.safety.broken\n\ndeny contains if\n"})
+	kubernaut(t, "docs", "mine").want(t, ExitOK, "# night\n", "| deny | `night` | nothing is changed at night |")
+	kubernaut(t, "docs", "mine", "--out-dir", "out").want(t, ExitOK)
+	if text, err := os.ReadFile("out/README.md"); err != nil || !strings.Contains(string(text), "[night](night.md)") {
+		t.Errorf("%v:\n%s", err, text)
+	}
+	kubernaut(t, "docs", "broken").want(t, ExitUsage, "broken.rego:3")
+	kubernaut(t, "docs").want(t, ExitUsage, "--baseline")
+}

@@ -165,7 +165,7 @@ func (f *evalFlags) result(report evalReport) error {
 	if names == nil {
 		return nil
 	}
-	return findings("%s", strings.Join(names, ", "))
+	return findings(strings.Join(names, ", "))
 }
 
 func (r evalReport) print(out io.Writer, explain bool) {

@@ -98,7 +98,7 @@ func (f *testFlags) result(report *authoring.TestReport) error {
 	if wrong == nil {
 		return nil
 	}
-	return findings("%s", strings.Join(wrong, "; "))
+	return findings(strings.Join(wrong, "; "))
 }
 
 func (f *testFlags) print(out io.Writer, report *authoring.TestReport) {

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"kubernaut.io/kubernaut/policies/gate"
 )
 
 // writeFolder makes a folder of policies from file names and their content.
@@ -172,6 +174,20 @@ func TestAFolderTakesThePlaceOfTheBaseline(t *testing.T) {
 	}
 	if _, found := set.sources["safety/replica_bounds.rego"]; !found {
 		t.Error("the rest of the baseline is gone")
+	}
+}
+
+func TestAFolderOfParametersChangesThoseOfTheBaseline(t *testing.T) {
+	dir := writeFolder(t, map[string]string{"data.yaml": "kubernaut: {parameters: {replica_bounds: {maxFactor: 2}}}\n"})
+	set, err := Load(Folders{Dirs: []string{dir}, Baseline: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := set.parameters["replica_bounds"]; len(got) < 2 || got["maxFactor"] != 2.0 {
+		t.Errorf("got %v", got)
+	}
+	if _, err := set.Gate(gate.Options{}); err != nil {
+		t.Error(err)
 	}
 }
 

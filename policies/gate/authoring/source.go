@@ -107,13 +107,14 @@ func Load(folders Folders) (*Set, error) {
 }
 
 func (s *Set) loadDir(dir string, taken map[string]string, enforce bool) error {
-	folder := &Set{sources: map[string]*Source{}, parameters: s.parameters}
+	folder := &Set{sources: map[string]*Source{}, parameters: map[string]map[string]any{}}
 	if err := folder.loadFolder(os.DirFS(dir), dir, true, func(string) bool { return true }); err != nil {
 		return err
 	}
-	if len(folder.sources) == 0 {
+	if len(folder.sources) == 0 && len(folder.parameters) == 0 {
 		return fmt.Errorf("%s: there is no policy in it: a policy is a file <name>%s with the package kubernaut.safety.<name>", dir, regoSuffix)
 	}
+	s.setParameters(folder.parameters)
 	s.forgetClassification(folder)
 	for _, place := range slices.Sorted(maps.Keys(folder.sources)) {
 		source := folder.sources[place]
@@ -220,13 +221,17 @@ func (s *Set) loadParameters(files fs.FS, file, shown string, wanted bool) error
 	if err := yaml.UnmarshalStrict(text, &content); err != nil {
 		return fmt.Errorf("%s: %w: it holds kubernaut.parameters.<policy>.<parameter>", shown, err)
 	}
-	for policy, values := range content.Kubernaut.Parameters {
+	s.setParameters(content.Kubernaut.Parameters)
+	return nil
+}
+
+func (s *Set) setParameters(parameters map[string]map[string]any) {
+	for policy, values := range parameters {
 		if s.parameters[policy] == nil {
 			s.parameters[policy] = map[string]any{}
 		}
 		maps.Copy(s.parameters[policy], values)
 	}
-	return nil
 }
 
 // own are the files that the user works on, in the order of their paths.
