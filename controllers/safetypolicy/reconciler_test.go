@@ -77,7 +77,7 @@ func TestReconcileWritesOnceAndTells(t *testing.T) {
 	if !meta.IsStatusConditionTrue(now.Status.Conditions, shared.ConditionReady) || len(now.Status.Digest) != 64 || len(recorder.Events) != 1 {
 		t.Errorf("when it is loaded: %+v, %d events", now.Status, len(recorder.Events))
 	}
-	if _, now = reconciled(); writes != 2 || len(recorder.Events) != 1 {
+	if reconciled(); writes != 2 || len(recorder.Events) != 1 {
 		t.Errorf("%d writes, want 2", writes)
 	}
 	requests, err := r.all(t.Context())

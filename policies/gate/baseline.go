@@ -52,7 +52,10 @@ func readCompiledIn(ctx context.Context, files fs.FS, overrides map[string]any) 
 	if err := compileError(problems); err != nil {
 		return nil, err
 	}
-	return result, result.compileClassification(ctx, files)
+	if err := result.compileClassification(ctx, files); err != nil {
+		return nil, err
+	}
+	return result, nil
 }
 
 // newCompiledIn is one without any policy.

@@ -59,6 +59,7 @@ func sideBySide(b *testing.B, measured, against func()) {
 }
 
 func allows(b *testing.B, gate *Gate, in *Input) func() {
+	b.Helper()
 	return func() {
 		if got := gate.Evaluate(context.Background(), in); got.Verdict != shared.VerdictAllow {
 			b.Fatal(got.Rules)

@@ -76,7 +76,8 @@ func (m module) source() testSource { return testSource{Name: m.name, File: m.fi
 
 func (s testSource) parsed() (module, error) {
 	result := module{name: s.Name, file: s.File, text: s.Text}
-	return result, result.parse()
+	err := result.parse()
+	return result, err
 }
 
 // serveTests reads a job, does it, and writes what it begins and how it ends.

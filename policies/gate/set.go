@@ -73,7 +73,10 @@ func assemble(ctx context.Context, base *compiledIn, policies []*policy) (*set, 
 			inmem.OptReturnASTValuesOnRead(true),
 		),
 	}
-	return result, result.index(ctx)
+	if err := result.index(ctx); err != nil {
+		return nil, err
+	}
+	return result, nil
 }
 
 // index puts every policy into the cells in which it is asked, and prepares the queries of those that need no look at a namespace.
