@@ -129,3 +129,7 @@ test-e2e: ## Test the whole on a local cluster of its own.
 	@trap '$(MAKE) --no-print-directory down CLUSTER=.cluster-e2e' EXIT; \
 	$(MAKE) --no-print-directory up CLUSTER=.cluster-e2e && \
 	KUBERNAUT_CLUSTER_DIR=$(CURDIR)/.cluster-e2e KUBERNAUT_BIN=$(BIN) $(GINKGO_RUN) ./test/e2e/...
+
+.PHONY: bench
+bench: ## Run the benchmarks that have a bar: a table, and .bench/results.json.
+	@go run ./test/bench

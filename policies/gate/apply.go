@@ -92,7 +92,7 @@ func (g *Gate) compile(ctx context.Context, objects []PolicyObject, last *set) (
 		}
 		made, known := last.lookUp(key)
 		if !known {
-			if made, err = g.compiledIn.make(object); err != nil {
+			if made, err = g.compiledIn.make(ctx, object); err != nil {
 				return nil, err
 			}
 		}
@@ -126,8 +126,8 @@ func (s *set) lookUp(key string) (builtPolicy, bool) {
 }
 
 // make builds and seals.
-func (b *compiledIn) make(object PolicyObject) (builtPolicy, error) {
-	made, problems := b.build(object)
+func (b *compiledIn) make(ctx context.Context, object PolicyObject) (builtPolicy, error) {
+	made, problems := b.build(ctx, object)
 	return builtPolicy{policy: made, problems: problems}, made.seal()
 }
 

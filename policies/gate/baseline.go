@@ -139,8 +139,8 @@ func (b *compiledIn) compileAlone(p *policy) []Problem {
 
 // build makes a policy of an object. A policy that cannot be used is broken and says why: it denies what it would have been asked
 // about.
-func (b *compiledIn) build(object PolicyObject) (*policy, []Problem) {
-	result, problems := b.resolve(object)
+func (b *compiledIn) build(ctx context.Context, object PolicyObject) (*policy, []Problem) {
+	result, problems := b.resolve(ctx, object)
 	if len(problems) == 0 && object.Baseline == "" {
 		problems = b.compile(result)
 	}

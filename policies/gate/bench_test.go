@@ -67,10 +67,34 @@ func allows(b *testing.B, gate *Gate, in *Input) func() {
 	}
 }
 
+// liveInput is the step of scaleInput with an object as the API server has it, about 4 KB of JSON.
+func liveInput() *Input {
+	return scaleInput(func(in *Input) {
+		env, conditions := []any{}, []any{}
+		for i := range 30 {
+			env = append(env, map[string]any{"name": fmt.Sprintf("SETTING_%d", i), "value": "a value as settings have them"})
+		}
+		for _, name := range []string{"Available", "Progressing", "ReplicaFailure"} {
+			conditions = append(conditions, map[string]any{
+				"type": name, "status": "True", "reason": "MinimumReplicasAvailable", "message": "Deployment has minimum availability.",
+				"lastUpdateTime": "2026-03-01T12:00:00Z", "lastTransitionTime": "2026-03-01T12:00:00Z",
+			})
+		}
+		in.Target.Object["status"] = map[string]any{"conditions": conditions, "replicas": int64(2), "readyReplicas": int64(2)}
+		in.Target.Object["metadata"] = map[string]any{
+			"name": "cart", "namespace": "shop", "uid": "5f1c8a52-6f0c-4e0c-8f55-0c8b1f7e9d11", "generation": int64(7),
+			"labels": map[string]any{"app": "cart", "team": "retail"}, "annotations": map[string]any{"deployment.kubernetes.io/revision": "7"},
+		}
+		in.Target.Object["spec"] = map[string]any{"replicas": int64(2), "template": map[string]any{"spec": map[string]any{
+			"containers": []any{map[string]any{"name": "app", "image": "registry.example.com/shop/cart:1", "env": env}},
+		}}}
+	})
+}
+
 // The verdict of one step, the document included, against one bare prepared query over the same modules on the document.
 func BenchmarkGateVerdict(b *testing.B) {
 	gate, _ := appliedTo(b, morePolicies(50)...)
-	in := scaleInput()
+	in := liveInput()
 	active := gate.active.Load()
 	document, _, err := active.read(in)
 	if err != nil {

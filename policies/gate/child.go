@@ -36,6 +36,8 @@ var canBeChild atomic.Bool //nolint:gochecknoglobals // a fact about the program
 
 // MaybeChild must be the first call of main, and of TestMain where tests run the tests of policies. In a process that was started to
 // run tests of a policy it does so and exits; in every other it returns at once.
+//
+//nolint:forbidigo,revive // in a child this is all of main
 func MaybeChild() {
 	if os.Getenv(childVariable) == "" {
 		canBeChild.Store(true)
@@ -132,7 +134,7 @@ func (j *testJob) compiledIn() (*compiledIn, error) {
 // the one who compiles it, it does there. The report says what is wrong with the policy; an error, that nobody knows. It needs a
 // program that calls MaybeChild.
 func (g *Gate) Test(ctx context.Context, object PolicyObject) (TestReport, error) {
-	if _, problems := g.compiledIn.resolve(object); len(problems) > 0 {
+	if _, problems := g.compiledIn.resolve(ctx, object); len(problems) > 0 {
 		return TestReport{Problems: problems}, nil
 	}
 	if !canBeChild.Load() {

@@ -14,9 +14,6 @@ import (
 	"kubernaut.io/kubernaut/api/shared"
 )
 
-// LogStdout is the name of the decision log on the standard output.
-const LogStdout = "-"
-
 // The bounds of a decision log in a file, unless the options say otherwise: when it has that many MB it is renamed, and that many
 // renamed ones are kept.
 const (
@@ -26,8 +23,10 @@ const (
 
 // LogOptions say where decisions are logged, and how much of them.
 type LogOptions struct {
-	// File is the path of the log, in a folder that exists; LogStdout is the standard output, which is not rotated.
+	// File is the path of the log, in a folder that exists.
 	File string
+	// Out gets the log instead of a file, and is neither rotated nor closed.
+	Out io.Writer
 	// Inputs has every record hold the complete input, so that the decision can be made again with other policies.
 	Inputs bool
 	// Megabytes is the size at which a file is renamed, with the time in its name, and a new one begun. Default: 100.
@@ -74,8 +73,8 @@ func OpenDecisionLog(options LogOptions) (*DecisionLog, error) {
 	if log.onError == nil {
 		log.onError = func(error) {}
 	}
-	if options.File == LogStdout {
-		log.out = nopCloser{os.Stdout}
+	if options.Out != nil {
+		log.out = nopCloser{options.Out}
 		return log, nil
 	}
 	// The rotating file is opened with the first decision, which is too late to find out that it cannot be.
@@ -92,7 +91,7 @@ func OpenDecisionLog(options LogOptions) (*DecisionLog, error) {
 	return log, nil
 }
 
-// Close closes the file. The standard output stays open.
+// Close closes the file.
 func (l *DecisionLog) Close() error {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()

@@ -2,6 +2,7 @@ package gate
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -97,7 +98,7 @@ func (o PolicyObject) key() (string, error) {
 }
 
 // resolve makes a policy of an object. It does not look at the Rego yet. With problems the policy is broken: it is what denies.
-func (b *compiledIn) resolve(object PolicyObject) (*policy, []Problem) {
+func (b *compiledIn) resolve(ctx context.Context, object PolicyObject) (*policy, []Problem) {
 	result := &policy{
 		module: module{name: object.PolicyName(), file: object.file(), text: object.Rego},
 		object: object.Name, enforcement: object.Enforcement, stages: object.Stages, match: object.Match,
@@ -118,7 +119,7 @@ func (b *compiledIn) resolve(object PolicyObject) (*policy, []Problem) {
 	case len(object.Rego) > maxModuleSize:
 		of("the module has %d bytes; at most %d are compiled", len(object.Rego), maxModuleSize)
 	default:
-		problems = append(problems, result.readParameters(object)...)
+		problems = append(problems, result.readParameters(ctx, object)...)
 	}
 	return result, problems
 }
@@ -156,7 +157,7 @@ func (b *compiledIn) change(result *policy, object PolicyObject) []Problem {
 }
 
 // readParameters reads the parameters of a module, and the shape of those that it may read.
-func (p *policy) readParameters(object PolicyObject) []Problem {
+func (p *policy) readParameters(ctx context.Context, object PolicyObject) []Problem {
 	var problems []Problem
 	of := func(format string, args ...any) {
 		problems = append(problems, Problem{File: object.file(), Message: fmt.Sprintf(format, args...)})
@@ -176,7 +177,7 @@ func (p *policy) readParameters(object PolicyObject) []Problem {
 		return problems
 	}
 	p.shape = shapeOfSchema(schema)
-	wrong, err := checkAgainstSchema(values, schema)
+	wrong, err := checkAgainstSchema(ctx, values, schema)
 	if err != nil {
 		of("parametersSchema: %v", err)
 	}

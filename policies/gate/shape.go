@@ -57,7 +57,7 @@ func hasAny(members map[string]any, names ...string) bool {
 
 // checkAgainstSchema lists what is wrong with a document; its error says what is wrong with the schema. References must stay within
 // the schema: nothing is fetched.
-func checkAgainstSchema(document, schema map[string]any) ([]string, error) {
+func checkAgainstSchema(ctx context.Context, document, schema map[string]any) ([]string, error) {
 	if reference := foreignReference(schema); reference != "" {
 		return nil, fmt.Errorf("the reference %q leads out of the schema", reference)
 	}
@@ -70,7 +70,7 @@ func checkAgainstSchema(document, schema map[string]any) ([]string, error) {
 		rego.SetRegoVersion(ast.RegoV1),
 		rego.StrictBuiltinErrors(true),
 	)
-	results, err := query.Eval(context.Background())
+	results, err := query.Eval(ctx)
 	if err != nil {
 		return nil, err
 	}

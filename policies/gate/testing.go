@@ -36,7 +36,7 @@ type testRun struct {
 
 func (r *testRun) run(ctx context.Context) TestReport {
 	r.begin(Problem{File: r.object.file(), Message: "compiling the policy"})
-	policy, problems := r.base.build(r.object)
+	policy, problems := r.base.build(ctx, r.object)
 	if len(problems) > 0 || r.object.Tests == "" {
 		return TestReport{Problems: problems}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -71,12 +72,15 @@ type ManagerOptions struct {
 	ShutdownTimeout time.Duration
 }
 
+// logStdout stands for the standard output, where the manager writes nothing else.
+const logStdout = "-"
+
 // DefaultManagerOptions are those of a replica in a cluster.
 func DefaultManagerOptions() ManagerOptions {
 	return ManagerOptions{
 		Namespace: identity.DefaultNamespace, LeaderElect: true, MetricsAddress: ":8443", ProbeAddress: ":8081",
 		WebhookPort: webhook.DefaultPort, WebhookCerts: certs.OriginSelfSigned, Concurrency: 8,
-		PolicyTimeLimit: time.Second, DecisionLog: gate.LogStdout, ShutdownTimeout: 30 * time.Second,
+		PolicyTimeLimit: time.Second, DecisionLog: logStdout, ShutdownTimeout: 30 * time.Second,
 	}
 }
 
@@ -247,10 +251,14 @@ func setup(mgr manager.Manager, source *certs.Source, safety *gate.Gate, options
 func newGate(options ManagerOptions) (*gate.Gate, error) {
 	var log *gate.DecisionLog
 	if options.DecisionLog != "" {
-		opened, err := gate.OpenDecisionLog(gate.LogOptions{
+		target := gate.LogOptions{
 			File: options.DecisionLog, Inputs: options.DecisionLogInputs,
 			OnError: func(err error) { ctrl.Log.WithName("decision-log").Error(err, "a decision was not logged") },
-		})
+		}
+		if options.DecisionLog == logStdout {
+			target.Out = os.Stdout
+		}
+		opened, err := gate.OpenDecisionLog(target)
 		if err != nil {
 			return nil, err
 		}
