@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -27,12 +28,12 @@ func newRenderCommand() *cobra.Command {
 		Long: `Print a SafetyPolicy for every policy of a folder, with its tests and its parameters.
 
 Enforcement, stages and match come from the METADATA of the policy; from then on the object decides. The same folder always gives the
-same text.
+same text. What admission would refuse is refused here, a test that fails too.
 
 ` + exitCodes,
 		Example: "  kubernaut policy render my-policies --enforcement Audit | kubectl apply -f -\n  kubernaut policy render my-policies --out-dir manifests",
 		RunE: run(func(command *cobra.Command, args []string) error {
-			return flags.run(command.OutOrStdout(), command.ErrOrStderr(), args)
+			return flags.run(command.Context(), command.OutOrStdout(), command.ErrOrStderr(), args)
 		}),
 	}
 	command.Flags().StringVar(&flags.enforcement, "enforcement", "", "what the results do: Audit, Warn or Enforce (default: as METADATA says)")
@@ -40,7 +41,7 @@ same text.
 	return command
 }
 
-func (f *renderFlags) run(out, problems io.Writer, args []string) error {
+func (f *renderFlags) run(ctx context.Context, out, problems io.Writer, args []string) error {
 	if f.enforcement != "" && !slices.Contains(authoring.Enforcements(), f.enforcement) {
 		return fmt.Errorf("--enforcement: %q is not one of %s", f.enforcement, strings.Join(authoring.Enforcements(), ", "))
 	}
@@ -51,7 +52,7 @@ func (f *renderFlags) run(out, problems io.Writer, args []string) error {
 	if err != nil {
 		return err
 	}
-	manifests, err := set.Manifests(authoring.RenderOptions{Enforcement: safetyv1alpha1.Enforcement(f.enforcement)})
+	manifests, err := set.Manifests(ctx, authoring.RenderOptions{Enforcement: safetyv1alpha1.Enforcement(f.enforcement)})
 	if err != nil {
 		return compileFailure(problems, err)
 	}

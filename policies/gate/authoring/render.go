@@ -1,6 +1,7 @@
 package authoring
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -36,9 +37,10 @@ type RenderOptions struct {
 const maxSource = 256 * 1024
 
 // Manifests are the SafetyPolicy objects of the policies that the user works on, by name. What METADATA says becomes the spec, which
-// decides from then on. Its error is a *CheckError when a policy does not compile.
-func (s *Set) Manifests(options RenderOptions) ([]Manifest, error) {
-	problems, err := s.compileProblems()
+// decides from then on. Its error is a *CheckError when the manager would refuse one of them. It needs a program that calls
+// gate.MaybeChild, in which the tests run as they do at admission.
+func (s *Set) Manifests(ctx context.Context, options RenderOptions) ([]Manifest, error) {
+	problems, err := s.compileProblems() //nolint:contextcheck // the gate compiles without one
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +61,37 @@ func (s *Set) Manifests(options RenderOptions) ([]Manifest, error) {
 		wrong = append(wrong, err)
 		manifests = append(manifests, manifest)
 	}
-	return manifests, errors.Join(wrong...)
+	if err := errors.Join(wrong...); err != nil {
+		return nil, err
+	}
+	return manifests, s.review(ctx, manifests)
+}
+
+// review has a gate judge the manifests as at admission.
+func (s *Set) review(ctx context.Context, manifests []Manifest) error {
+	admission, err := gate.New(gate.Options{}) //nolint:contextcheck // the gate compiles without one
+	if err != nil {
+		return err
+	}
+	var problems []Problem
+	for _, manifest := range manifests {
+		var policy safetyv1alpha1.SafetyPolicy
+		if err := yaml.UnmarshalStrict([]byte(manifest.Text), &policy); err != nil {
+			return fmt.Errorf("manifest of %s: %w", manifest.Name, err)
+		}
+		review, err := admission.Review(ctx, gate.ObjectOf(&policy))
+		if err != nil {
+			return err
+		}
+		for i := range review.Problems {
+			review.Problems[i].File = safetyFolder + "/" + review.Problems[i].File
+		}
+		problems = append(problems, s.problemsOf(review.Problems)...)
+	}
+	if len(problems) > 0 {
+		return &CheckError{Problems: sorted(problems)}
+	}
+	return nil
 }
 
 func baselineNames() ([]string, error) {

@@ -1,6 +1,7 @@
 package authoring
 
 import (
+	"os"
 	"strings"
 	"testing"
 
@@ -9,6 +10,7 @@ import (
 
 	safetyv1alpha1 "kubernaut.io/kubernaut/api/safety/v1alpha1"
 	"kubernaut.io/kubernaut/api/shared"
+	"kubernaut.io/kubernaut/policies/gate"
 )
 
 const mornings = `# METADATA
@@ -29,9 +31,14 @@ warn contains "early" if data.kubernaut.parameters.early_mornings.limit > 1
 warn contains name if some name in data.kubernaut.parameters.early_mornings.names
 `
 
+func TestMain(m *testing.M) {
+	gate.MaybeChild()
+	os.Exit(m.Run())
+}
+
 func render(t *testing.T, set *Set, options RenderOptions) []Manifest {
 	t.Helper()
-	manifests, err := set.Manifests(options)
+	manifests, err := set.Manifests(t.Context(), options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +46,8 @@ func render(t *testing.T, set *Set, options RenderOptions) []Manifest {
 }
 
 func TestManifests(t *testing.T) {
-	test := "package kubernaut.safety.early_mornings_test\n\ntest_it if true\n"
+	test := "package kubernaut.safety.early_mornings_test\n\nimport data.kubernaut.safety.early_mornings as policy\n\n" +
+		"test_warns if count(policy.warn) == 2 with input as {}\n"
 	set := loadFolder(t, map[string]string{
 		"early_mornings.rego":      mornings,
 		"early_mornings_test.rego": test,
@@ -136,9 +144,21 @@ func TestPoliciesThatCannotBeObjects(t *testing.T) {
 		"a long module": {
 			map[string]string{"a.rego": "package kubernaut.safety.a\n\ndeny contains \"x\"\n" + strings.Repeat("# 34567890\n", 24000)}, "bytes",
 		},
+		"a test that fails": {
+			map[string]string{
+				"a.rego":      "package kubernaut.safety.a\n\ndeny contains \"x\"\n",
+				"a_test.rego": "package kubernaut.safety.a_test\n\nimport data.kubernaut.safety.a\n\ntest_it if count(a.deny) == 0\n",
+			}, "a_test.rego:5",
+		},
+		"a test that says nothing about the policy": {
+			map[string]string{
+				"a.rego":      "package kubernaut.safety.a\n\ndeny contains \"x\"\n",
+				"a_test.rego": "package kubernaut.safety.a_test\n\ntest_it if true\n",
+			}, "a_test.rego:3",
+		},
 		"what does not compile": {map[string]string{"a.rego": "package kubernaut.safety.a\n\ndeny contains x\n"}, "unsafe"},
 	} {
-		if _, err := loadFolder(t, test.files).Manifests(RenderOptions{}); err == nil || !strings.Contains(err.Error(), test.want) {
+		if _, err := loadFolder(t, test.files).Manifests(t.Context(), RenderOptions{}); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: got error %v, want %q in it", sentence, err, test.want)
 		}
 	}

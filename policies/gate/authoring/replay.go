@@ -20,7 +20,7 @@ import (
 	"kubernaut.io/kubernaut/policies/gate"
 )
 
-// RecordedDecision is one line of a decision log: a gate.Decision, and the input that it was made on. Other members are ignored.
+// RecordedDecision is what counts of a gate.Record, which is one line of a decision log. Other members are ignored.
 type RecordedDecision struct {
 	gate.Decision
 

@@ -30,12 +30,7 @@ func decisionLog(t testing.TB, by *gate.Gate, namespaces ...string) string {
 		input.Target = gate.Target{Namespace: &namespace, Name: new("cart"), Object: map[string]any{"spec": map[string]any{"replicas": 2}}}
 		decision := by.Evaluate(t.Context(), input)
 		decision.ID = fmt.Sprintf("decision-%d", i)
-		text, err := json.Marshal(struct {
-			gate.Decision
-
-			Workflow string      `json:"workflow"`
-			Input    *gate.Input `json:"input"`
-		}{decision, "shop/cart-up", input})
+		text, err := json.Marshal(gate.Record{Decision: decision, Workflow: "cart-up", Input: input})
 		if err != nil {
 			t.Fatal(err)
 		}
