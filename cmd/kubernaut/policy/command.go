@@ -172,7 +172,7 @@ func count(number int, noun string) string {
 	switch {
 	case number == 1:
 		return "1 " + noun
-	case noun[len(noun)-1] == 'y':
+	case strings.HasSuffix(noun, "cy"):
 		return fmt.Sprintf("%d %sies", number, noun[:len(noun)-1])
 	default:
 		return fmt.Sprintf("%d %ss", number, noun)

@@ -89,7 +89,7 @@ func TestCheck(t *testing.T) {
   	input.target.namespace == "shop"
   	^
 
-    Write what is permitted as a rule of its own, and deny when it does not hold:
+    Write what is permitted as a rule of its own, and have deny fire when it does not hold:
 
     deny contains {"code": "…", "msg": "…"} if {
     	not is_permitted
@@ -163,7 +163,7 @@ func TestTest(t *testing.T) {
 	kubernaut(t, "test", "broken").want(t, ExitUsage, "input.taregt")
 	kubernaut(t, "test", "good", "--min-coverage", "101").want(t, ExitUsage, "--min-coverage")
 	kubernaut(t, "test", "silent").want(t, ExitOK)
-	kubernaut(t, "test", "silent", "--fail-closed").want(t, ExitFindings,
+	kubernaut(t, "test", "silent", "--fail-closed").want(t, ExitFindings, "2 ways to allow",
 		"silent/silent.rego:3: deny no longer fires, and it is allowed, when input.target.namespace is missing\n  in kubernaut.safety.silent_test.test_shop\n")
 
 	got := kubernaut(t, "test", "bad")

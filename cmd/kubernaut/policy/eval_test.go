@@ -102,14 +102,15 @@ func TestWorkflowsThatTheAPIRefuses(t *testing.T) {
 
 func TestEval(t *testing.T) {
 	inFolder(t, map[string]string{
-		"workflow.yaml":        workflowManifest,
-		"facts.yaml":           factsFile,
-		"typo.yaml":            "target: {objekt: {}}\n",
-		"wrong-step.yaml":      "steps: {none: {}}\n",
-		"mine/night.rego":      strings.ReplaceAll(nightPolicy, `"night"`, `"shop"`),
-		"audit/night.rego":     "# METADATA\n# custom:\n#   enforcement: Audit\n" + strings.ReplaceAll(nightPolicy, `"night"`, `"shop"`),
-		"broken/broken.rego":   "package kubernaut.safety.broken\n\ndeny contains \"x\" if input.taregt == 1\n",
-		"approval/people.rego": "package kubernaut.safety.people\n\nrequire_approval contains {\"msg\": \"ask\", \"approvers\": 2} if true\n",
+		"workflow.yaml":            workflowManifest,
+		"facts.yaml":               factsFile,
+		"typo.yaml":                "target: {objekt: {}}\n",
+		"wrong-step.yaml":          "steps: {none: {}}\n",
+		"mine/night.rego":          strings.ReplaceAll(nightPolicy, `"night"`, `"shop"`),
+		"audit/night.rego":         "# METADATA\n# custom:\n#   enforcement: Audit\n" + strings.ReplaceAll(nightPolicy, `"night"`, `"shop"`),
+		"broken/broken.rego":       "package kubernaut.safety.broken\n\ndeny contains \"x\" if input.taregt == 1\n",
+		"elsewhere/elsewhere.rego": "# METADATA\n# custom:\n#   match: {actions: [notify-only]}\npackage kubernaut.safety.elsewhere\n\nhold contains \"x\" if true\n",
+		"approval/people.rego":     "package kubernaut.safety.people\n\nrequire_approval contains {\"msg\": \"ask\", \"approvers\": 2} if true\n",
 	})
 	got := kubernaut(t, "eval", "-f", "workflow.yaml", "--facts", "facts.yaml", "--step", "scale")
 	want := `scale: scale-deployment of Deployment shop/cart: Deny
@@ -140,6 +141,8 @@ func TestEval(t *testing.T) {
 		"Deny night/shop", "input.target.namespace = null")
 	kubernaut(t, with("--step", "tell", "--explain")...).want(t, ExitOK,
 		"registries deny did not fire", "registries.rego:16: not is_permitted", "is_permitted holds", `input.step.action.type = "notify-only"`)
+	kubernaut(t, with("--policies", "elsewhere", "--step", "image", "--explain")...).want(t, ExitOK, ": Allow", "would fire, but the policy is not asked")
+	kubernaut(t, with("--policies", "elsewhere", "--step", "tell", "--explain")...).want(t, ExitOK, ": Hold")
 	kubernaut(t, with("--stage", "rollback")...).want(t, ExitOK, "recorded only: Deny replica_bounds")
 
 	kubernaut(t, with("--policies", "broken")...).want(t, ExitUsage, "input.taregt")

@@ -337,7 +337,7 @@ func variable(path []string) string {
 
 func permittedHint(effect string, path []string) string {
 	name := variable(path)
-	return fmt.Sprintf(`Write what is permitted as a rule of its own, and %s when it does not hold:
+	return fmt.Sprintf(`Write what is permitted as a rule of its own, and have %s fire when it does not hold:
 
 %s contains {"code": "…", "msg": "…"} if {
 	not is_permitted
@@ -357,7 +357,7 @@ default %s := "unknown"
 
 %s := value if {
 	value := %s
-	is_string(value)
+	value != null
 }`, name, name, pathText(path))
 }
 
