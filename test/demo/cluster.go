@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	aianalysisv1 "kubernaut.io/kubernaut/api/aianalysis/v1"
+	catalogv1alpha1 "kubernaut.io/kubernaut/api/catalog/v1alpha1"
 	kubernetesexecutionv1 "kubernaut.io/kubernaut/api/kubernetesexecution/v1"
 	remediationv1 "kubernaut.io/kubernaut/api/remediation/v1"
 	remediationprocessingv1 "kubernaut.io/kubernaut/api/remediationprocessing/v1"
@@ -47,7 +48,7 @@ func connect(kubeconfig string) (*cluster, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
 		clientgoscheme.AddToScheme, remediationv1.AddToScheme, remediationprocessingv1.AddToScheme, aianalysisv1.AddToScheme,
-		workflowexecutionv1.AddToScheme, kubernetesexecutionv1.AddToScheme,
+		workflowexecutionv1.AddToScheme, kubernetesexecutionv1.AddToScheme, catalogv1alpha1.AddToScheme,
 	} {
 		if err := add(scheme); err != nil {
 			return nil, err

@@ -63,7 +63,7 @@ func parse(args []string, errOut io.Writer) (options, error) {
 	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig of a cluster that runs Kubernaut, as make up starts it (required)")
 	flags.StringVar(&o.auditLog, "audit-log", "", "audit log of its API server, from which the demo tells who wrote what (required)")
 	flags.StringVar(&o.namespace, "namespace", "shop", "namespace to play in; one that an earlier demo made is deleted first")
-	flags.DurationVar(&o.limit, "timeout", 2*time.Minute, "time until everything must be done")
+	flags.DurationVar(&o.limit, "timeout", 150*time.Second, "time until everything must be done")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
@@ -89,6 +89,11 @@ func play(ctx context.Context, o options, s *show) bool {
 		s.verdict(claims)
 		fine = fine && allTrue(claims)
 	}
+	if fine {
+		s.table([]string{"Every scene ended as promised.", "look around: " + o.kubectl("get kubernaut"), "end it all: make down"})
+	} else {
+		s.table([]string{"Not every scene ended as promised: look for ✗ above."})
+	}
 	return fine
 }
 
@@ -101,6 +106,9 @@ type scene struct {
 func scenes() []scene {
 	return []scene{
 		{title: "a rollout that cannot work is found, explained, checked and undone", play: stuckRollout},
+		{title: "a policy denies, and nothing is touched", play: aPolicyDenies},
+		{title: "a status is written by its own controller, and by nobody else", play: aStatusIsGuarded},
+		{title: "a workflow fails half-way, is undone, and a recovery with another playbook succeeds", play: aRecovery},
 	}
 }
 

@@ -28,6 +28,7 @@ const (
 	actorWorkflow   = "workflow"
 	actorGate       = "gate"
 	actorExecution  = "execution"
+	actorAPIServer  = "api server"
 )
 
 // narrator turns objects as they are into notes of what was not told yet. It needs no transition to be seen: a watch that was

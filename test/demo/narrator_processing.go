@@ -43,6 +43,9 @@ func facts(status *remediationprocessingv1.RemediationProcessingStatus) []string
 	})...)
 	lines = append(lines, surroundings(e)...)
 	lines = append(lines, "owner: "+ownerText(e.Owners))
+	if failed := e.FailedWorkflow; failed != nil {
+		lines = append(lines, fmt.Sprintf("before: %s of playbook %s ended %s, %s of %s", failed.Name, orUnknown(failed.Playbook), failed.Outcome, failed.ErrorType, orUnknown(failed.FailedAction)))
+	}
 	c := status.Classification
 	lines = append(lines, fmt.Sprintf("classified: environment %s, priority %s, business unit %s",
 		orUnknown(c.Environment), orUnknown(c.Priority), orUnknown(c.BusinessUnit)))

@@ -20,7 +20,8 @@ func (t *telling) request(r *remediationv1.RemediationRequest) {
 		t.once(fmt.Sprint("recovery", n), note{actor: actorRequest, text: fmt.Sprintf("recovery %d: %s", n, r.Status.RecoveryReason)})
 	}
 	if phase := r.Status.OverallPhase; phase != "" {
-		t.once("phase "+string(phase), requestPhase(r))
+		// A recovery goes through the phases again.
+		t.once(fmt.Sprint("phase ", phase, r.Status.RecoveryAttempts), requestPhase(r))
 	}
 	t.stalled(actorRequest, r.Status.Conditions, shared.ConditionStalled)
 }

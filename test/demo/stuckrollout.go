@@ -53,8 +53,6 @@ func stuckRollout(ctx context.Context, s *stage) []claim {
 	claims := judge(found)
 	if !allTrue(claims) {
 		claims = append(claims, claim{text: "where to look", hints: r.whereToLook()})
-	} else {
-		claims[len(claims)-1].hints = []string{"", "look around: " + r.kubectl("get kubernaut"), "end it all: make down"}
 	}
 	return claims
 }
