@@ -2,6 +2,7 @@ package certs
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"time"
 
@@ -73,17 +74,20 @@ func (s *Source) warnings(now time.Time) []warning {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	var all []warning
-	if s.certificate != nil {
-		leaf := s.certificate.Leaf
-		if left := leaf.NotAfter.Sub(now); left < min(warnWithin, leaf.NotAfter.Sub(leaf.NotBefore)/warnShare) {
-			all = append(all, warning{reasonExpires, fmt.Sprintf("the serving certificate of the webhooks (%s) expires at %s and was not renewed; without one every request that they guard is refused",
-				s.origin, leaf.NotAfter.UTC().Format(time.RFC3339))})
-		}
+	if s.certificate != nil && endsSoon(s.certificate, now) {
+		all = append(all, warning{reasonExpires, fmt.Sprintf("the serving certificate of the webhooks (%s) expires at %s and was not renewed; without one every request that they guard is refused",
+			s.origin, s.certificate.Leaf.NotAfter.UTC().Format(time.RFC3339))})
 	}
 	if s.issuance != nil {
 		all = append(all, warning{reasonNotRenewed, s.issuance.Error()})
 	}
 	return all
+}
+
+// endsSoon says that a certificate should have been renewed by now.
+func endsSoon(certificate *tls.Certificate, now time.Time) bool {
+	leaf := certificate.Leaf
+	return leaf.NotAfter.Sub(now) < min(warnWithin, leaf.NotAfter.Sub(leaf.NotBefore)/warnShare)
 }
 
 // service is the Service of the webhooks, which events are about: it is there whatever the origin.
