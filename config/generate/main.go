@@ -50,6 +50,7 @@ func generate(root string) error {
 		"config/admissionpolicy/unavailable-kinds.yaml": {statusguard.UnavailablePolicy(), statusguard.Binding(statusguard.UnavailablePolicyName)},
 		"config/rbac/kubernaut-manager.yaml":            managerRoles(),
 		"config/rbac/action-accounts.yaml":              actionRoles(),
+		"config/certmanager/rbac.yaml":                  certManagerRoles(),
 	}
 	for _, path := range slices.Sorted(maps.Keys(files)) {
 		if err := writeManifests(filepath.Join(root, path), files[path]); err != nil {

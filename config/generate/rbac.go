@@ -65,6 +65,23 @@ func managerRoles() []any {
 	return []any{clusterRole(identity.Manager, rules), localRole(identity.Manager, local)}
 }
 
+// certManagerRoles let the manager see why cert-manager does not provide the certificate. Only an installation with cert-manager has
+// them.
+func certManagerRoles() []any {
+	const name = identity.Manager + "-certificates"
+	group := []string{"cert-manager.io"}
+	local := []rbacv1.PolicyRule{
+		{APIGroups: group, Resources: []string{"certificates"}, ResourceNames: []string{webhooks.CertificateName}, Verbs: []string{"get"}},
+		// The administrator chooses the issuer of the Certificate.
+		{APIGroups: group, Resources: []string{"issuers"}, Verbs: []string{"get"}},
+	}
+	cluster := []rbacv1.PolicyRule{{APIGroups: group, Resources: []string{"clusterissuers"}, Verbs: []string{"get"}}}
+	return []any{
+		clusterRole(name, cluster), localRole(name, local),
+		binding(role{name: name}, identity.Manager), binding(role{namespace: namespace, name: name}, identity.Manager),
+	}
+}
+
 func serviceAccount(name string) *corev1.ServiceAccount {
 	return &corev1.ServiceAccount{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ServiceAccount"},

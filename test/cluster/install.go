@@ -38,6 +38,8 @@ const (
 type Options struct {
 	// Root is the root of the checkout that the manifests come from.
 	Root string
+	// Manifests is a file of rendered manifests to apply instead of config/local.
+	Manifests string
 	// WebhookURL is where a manager outside of the cluster serves its webhooks, such as https://localhost:9443. Without it the
 	// webhooks are called through their Service.
 	WebhookURL string
@@ -45,16 +47,18 @@ type Options struct {
 	Out io.Writer
 }
 
-// Install applies config/default, and returns when the kinds are served and the policies refuse. Doing it again changes only
+// Install applies config/local, and returns when the kinds are served and the policies refuse. Doing it again changes only
 // what has changed in the manifests; certificates in the Secret and CAs in the webhook configurations stay.
 func Install(ctx context.Context, config *rest.Config, options Options) error {
 	applier, err := newApplier(config, options.WebhookURL)
 	if err != nil {
 		return err
 	}
-	folders, err := resources(filepath.Join(options.Root, "config", "default"))
-	if err != nil {
-		return err
+	folders := []string{options.Manifests}
+	if options.Manifests == "" {
+		if folders, err = resources(filepath.Join(options.Root, "config", "local")); err != nil {
+			return err
+		}
 	}
 	for _, folder := range folders {
 		count, err := applier.applyFolder(ctx, folder)
@@ -62,7 +66,7 @@ func Install(ctx context.Context, config *rest.Config, options Options) error {
 			return err
 		}
 		if options.Out != nil {
-			fmt.Fprintf(options.Out, "config/%s: %d objects applied\n", filepath.Base(folder), count)
+			fmt.Fprintf(options.Out, "%s: %d objects applied\n", filepath.Base(folder), count)
 		}
 	}
 	return applier.guarded(ctx)

@@ -24,6 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 	"sigs.k8s.io/controller-runtime/pkg/webhook"
 
@@ -49,6 +50,8 @@ type ManagerOptions struct {
 	LeaderElect bool
 	// MetricsAddress is where metrics are served; "0" serves none.
 	MetricsAddress string
+	// MetricsSecure serves them over TLS, and only to whom the API server lets get /metrics.
+	MetricsSecure bool
 	// ProbeAddress is where /healthz and /readyz are served; "0" serves none.
 	ProbeAddress string
 	// WebhookHost and WebhookPort are where the webhooks are served.
@@ -88,6 +91,7 @@ func (o *ManagerOptions) bind(flags *pflag.FlagSet) {
 	flags.StringVar(&o.Namespace, "namespace", o.Namespace, "namespace of the operator: its ServiceAccounts, Leases and certificates")
 	flags.BoolVar(&o.LeaderElect, "leader-elect", o.LeaderElect, "let only one of several replicas run the controllers; webhooks are served by all")
 	flags.StringVar(&o.MetricsAddress, "metrics-bind-address", o.MetricsAddress, "address of the metrics; 0 serves none")
+	flags.BoolVar(&o.MetricsSecure, "metrics-secure", o.MetricsSecure, "serve the metrics over TLS, and only to whom RBAC lets get /metrics")
 	flags.StringVar(&o.ProbeAddress, "health-probe-bind-address", o.ProbeAddress, "address of /healthz and /readyz; 0 serves none")
 	flags.StringVar(&o.WebhookHost, "webhook-host", o.WebhookHost, "address that the webhooks are served on; empty is all")
 	flags.IntVar(&o.WebhookPort, "webhook-port", o.WebhookPort, "port that the webhooks are served on")
@@ -216,7 +220,7 @@ func NewManager(cfg *rest.Config, options ManagerOptions) (manager.Manager, erro
 		LeaderElectionReleaseOnCancel: true,
 		GracefulShutdownTimeout:       &options.ShutdownTimeout,
 		HealthProbeBindAddress:        options.ProbeAddress,
-		Metrics:                       metricsserver.Options{BindAddress: options.MetricsAddress},
+		Metrics:                       metricsOptions(options),
 		WebhookServer:                 webhook.NewServer(webhook.Options{Host: options.WebhookHost, Port: options.WebhookPort, TLSOpts: source.TLSOptions()}),
 		Cache:                         cache.Options{DefaultTransform: cache.TransformStripManagedFields()},
 	})
@@ -287,6 +291,15 @@ func provideCertificate(mgr manager.Manager, source *certs.Source, options Manag
 	default:
 		return source.SelfSigned(mgr, names)
 	}
+}
+
+// metricsOptions ask the API server who reads the metrics, and whether they may.
+func metricsOptions(options ManagerOptions) metricsserver.Options {
+	served := metricsserver.Options{BindAddress: options.MetricsAddress}
+	if options.MetricsSecure {
+		served.SecureServing, served.FilterProvider = true, filters.WithAuthenticationAndAuthorization
+	}
+	return served
 }
 
 // registerMetrics adds our metrics to those that the manager serves. A second manager in one process, as tests have it, shares them.
