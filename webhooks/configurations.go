@@ -122,5 +122,6 @@ func Configurations(namespace string) (*admissionregistrationv1.MutatingWebhookC
 			MatchConditions:         matchConditions(),
 		})
 	}
+	validating.Webhooks = append(validating.Webhooks, guardWebhooks(namespace, client)...)
 	return mutating, validating
 }

@@ -10,11 +10,13 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"kubernaut.io/kubernaut/webhooks/statusguard"
 )
 
-// Reasons of refusals, as the metric has them.
+// Reasons of refusals, as the metric has them, beside those of the status guard.
 const (
-	reasonRequester = "RequesterForged"
+	reasonRequester = statusguard.ReasonRequesterForged
 	reasonForbidden = "Forbidden"
 	reasonInvalid   = "Invalid"
 )
@@ -22,7 +24,7 @@ const (
 //nolint:gochecknoglobals // a registered metric
 var denied = prometheus.NewCounterVec(prometheus.CounterOpts{
 	Name: "kubernaut_admission_denied_total",
-	Help: "Requests that the admission webhooks refused, by resource and reason: RequesterForged, Forbidden or Invalid. A request refused for several reasons counts once for each.",
+	Help: "Requests that the admission webhooks refused, by resource and reason: StatusWriter, Creator, Impersonated, RequesterForged, Owner, Forbidden or Invalid. A request refused for several reasons counts once for each.",
 }, []string{"resource", "reason"})
 
 // Collectors are the metrics of admission, for the registry of the manager.

@@ -44,7 +44,11 @@ func Setup(mgr ctrl.Manager, options Options) error {
 	if err := register(mgr, workflowExecutionHook(), workflows); err != nil {
 		return err
 	}
-	return registerValidator(mgr, safetyPolicyHook(), &safetyPolicies{reviewer: options.Policies})
+	if err := registerValidator(mgr, safetyPolicyHook(), &safetyPolicies{reviewer: options.Policies}); err != nil {
+		return err
+	}
+	registerGuard(mgr, options.Namespace)
+	return nil
 }
 
 // webhook is what each kind has.

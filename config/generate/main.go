@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -44,13 +45,14 @@ func generate(root string) error {
 	mutating, validating := webhooks.Configurations(namespace)
 	files := map[string][]any{
 		"config/webhook/manifests.yaml":                 {mutating, validating},
-		"config/admissionpolicy/status-guard.yaml":      {statusguard.Policy(namespace), statusguard.Binding(statusguard.PolicyName)},
-		"config/admissionpolicy/creation-guard.yaml":    {statusguard.CreationPolicy(namespace), statusguard.Binding(statusguard.CreationPolicyName)},
-		"config/admissionpolicy/requester-guard.yaml":   {statusguard.RequesterPolicy(namespace), statusguard.Binding(statusguard.RequesterPolicyName)},
 		"config/admissionpolicy/unavailable-kinds.yaml": {statusguard.UnavailablePolicy(), statusguard.Binding(statusguard.UnavailablePolicyName)},
 		"config/rbac/kubernaut-manager.yaml":            managerRoles(),
 		"config/rbac/action-accounts.yaml":              actionRoles(),
 		"config/certmanager/rbac.yaml":                  certManagerRoles(),
+	}
+	for _, policy := range statusguard.New(namespace).Policies() {
+		file := strings.TrimPrefix(policy.Name, "kubernaut-") + ".yaml"
+		files["config/admissionpolicy/"+file] = []any{policy, statusguard.Binding(policy.Name)}
 	}
 	for _, path := range slices.Sorted(maps.Keys(files)) {
 		if err := writeManifests(filepath.Join(root, path), files[path]); err != nil {

@@ -175,11 +175,9 @@ var _ = Describe("The requester", func() {
 	})
 
 	It("is named by the orchestrator, and by nobody else, for a workflow that serves a request", func(ctx SpecContext) {
-		child := func() *workflowexecutionv1.WorkflowExecution {
-			return workflow("child-", func(w *workflowexecutionv1.WorkflowExecution) {
-				w.Spec.RemediationRequestRef, w.Spec.RequestedBy = &reference, shared.Requester{Username: "bob", Groups: []string{"on-call"}}
-			}, step("a"))
-		}
+		asked := &remediationv1.RemediationRequest{}
+		Expect(admin.Get(ctx, client.ObjectKey{Namespace: workNamespace, Name: fixture}, asked)).To(Succeed())
+		child := func() *workflowexecutionv1.WorkflowExecution { return serving(asked, step("a")) }
 		Expect(alice.Create(ctx, child())).To(MatchError(ContainSubstring("you are alice")))
 		unforged := child()
 		unforged.Spec.RequestedBy = shared.Requester{}
@@ -191,8 +189,11 @@ var _ = Describe("The requester", func() {
 		orchestrator := clientOf(config)
 		created := child()
 		Expect(orchestrator.Create(ctx, created)).To(Succeed())
-		Expect(created.Spec.RequestedBy).To(Equal(shared.Requester{Username: "bob", Groups: []string{"on-call"}}))
+		Expect(created.Spec.RequestedBy).To(Equal(somebody))
 		Expect(created.Annotations).To(HaveKeyWithValue(shared.AnnotationRequestedBy, identity.Username(operatorNamespace, identity.RemediationRequest)))
+		other := child()
+		other.Spec.RequestedBy = shared.Requester{Username: "alice", Groups: []string{"on-call"}}
+		Expect(orchestrator.Create(ctx, other)).To(MatchError(ContainSubstring("is who made that request")))
 
 		own := request("own-", func(r *remediationv1.RemediationRequest) { r.Spec.RequestedBy = shared.Requester{Username: "bob"} })
 		Expect(orchestrator.Create(ctx, own)).To(MatchError(ContainSubstring("leave requestedBy out")))

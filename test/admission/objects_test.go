@@ -25,11 +25,13 @@ import (
 const fixture = "fixture"
 
 var (
-	signal    = shared.SignalContext{Name: "KubeDeploymentRolloutStuck"}
-	target    = shared.Target{APIVersion: "apps/v1", Kind: "Deployment", Namespace: workNamespace, Name: "cart"}
-	reference = shared.ObjectReference{Name: fixture, UID: "00000000-0000-0000-0000-000000000000"}
-	somebody  = shared.Requester{Username: "somebody"}
-	hash      = strings.Repeat("0", 64)
+	signal = shared.SignalContext{Name: "KubeDeploymentRolloutStuck"}
+	target = shared.Target{APIVersion: "apps/v1", Kind: "Deployment", Namespace: workNamespace, Name: "cart"}
+	// reference and workflowReference are the fixtures that own the others.
+	reference         shared.ObjectReference
+	workflowReference shared.ObjectReference
+	somebody          = shared.Requester{Username: "somebody", Groups: []string{"on-call"}}
+	hash              = strings.Repeat("0", 64)
 )
 
 func scale(name string) shared.Action {
@@ -75,26 +77,49 @@ func approvalRequest(name string) *safetyv1alpha1.ApprovalRequest {
 	return &safetyv1alpha1.ApprovalRequest{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: workNamespace},
 		Spec: safetyv1alpha1.ApprovalRequestSpec{
-			WorkflowExecutionRef: reference, PlanDigest: hash, SummaryDigest: hash, RequestedBy: somebody, RequiredApprovals: 1,
+			WorkflowExecutionRef: workflowReference, PlanDigest: hash, SummaryDigest: hash, RequestedBy: somebody, RequiredApprovals: 1,
 			ExpiresAt: metav1.NewTime(time.Now().Add(time.Hour)), Decisions: []safetyv1alpha1.ApprovalDecision{},
 		},
 	}
 }
 
+// controller is the owner reference of a child to a RemediationRequest or a WorkflowExecution of the name and UID.
+func controller(kind string, of shared.ObjectReference) metav1.OwnerReference {
+	group := remediationv1.GroupVersion
+	if kind == "WorkflowExecution" {
+		group = workflowexecutionv1.GroupVersion
+	}
+	return metav1.OwnerReference{APIVersion: group.String(), Kind: kind, Name: of.Name, UID: of.UID, Controller: new(true), BlockOwnerDeletion: new(true)}
+}
+
+// serving is a workflow for the request of, asked for by its requester.
+func serving(of *remediationv1.RemediationRequest, steps ...shared.Step) *workflowexecutionv1.WorkflowExecution {
+	return workflow("child-", func(w *workflowexecutionv1.WorkflowExecution) {
+		w.Namespace = of.Namespace
+		w.Spec.RemediationRequestRef = &shared.ObjectReference{Name: of.Name, UID: of.UID}
+		w.Spec.RequestedBy = of.Spec.RequestedBy
+		w.OwnerReferences = []metav1.OwnerReference{controller("RemediationRequest", *w.Spec.RemediationRequestRef)}
+	}, steps...)
+}
+
 func createFixtures(ctx context.Context) {
 	GinkgoHelper()
 	meta := metav1.ObjectMeta{Name: fixture, Namespace: workNamespace}
+	asked := request("", func(r *remediationv1.RemediationRequest) { r.Name, r.Spec.RequestedBy = fixture, somebody })
+	runs := workflow("", func(w *workflowexecutionv1.WorkflowExecution) { w.Name, w.Spec.RequestedBy = fixture, somebody }, step("a"))
+	Expect(admin.Create(ctx, asked)).To(Succeed())
+	Expect(admin.Create(ctx, runs)).To(Succeed())
+	reference = shared.ObjectReference{Name: fixture, UID: asked.UID}
+	workflowReference = shared.ObjectReference{Name: fixture, UID: runs.UID}
 	objects := []client.Object{
-		request("", func(r *remediationv1.RemediationRequest) { r.Name, r.Spec.RequestedBy = fixture, somebody }),
 		&remediationprocessingv1.RemediationProcessing{ObjectMeta: meta, Spec: remediationprocessingv1.RemediationProcessingSpec{
 			RemediationRequestRef: reference, SignalContext: signal, Target: target,
 		}},
 		&aianalysisv1.AIAnalysis{ObjectMeta: meta, Spec: aianalysisv1.AIAnalysisSpec{
 			RemediationRequestRef: reference, RemediationProcessingRef: reference, SignalContext: signal, Target: target,
 		}},
-		workflow("", func(w *workflowexecutionv1.WorkflowExecution) { w.Name, w.Spec.RequestedBy = fixture, somebody }, step("a")),
 		&kubernetesexecutionv1.KubernetesExecution{ObjectMeta: meta, Spec: kubernetesexecutionv1.KubernetesExecutionSpec{
-			WorkflowExecutionRef: reference, StepName: "a", Attempt: 1, Purpose: kubernetesexecutionv1.PurposeExecute, PlanDigest: hash, Action: new(scale("cart")),
+			WorkflowExecutionRef: workflowReference, StepName: "a", Attempt: 1, Purpose: kubernetesexecutionv1.PurposeExecute, PlanDigest: hash, Action: new(scale("cart")),
 		}},
 		safetyPolicy(fixture),
 		approvalRequest(fixture),

@@ -22,7 +22,7 @@ import (
 
 // person makes a user with a namespace of their own, in which they may do with our kinds what a person may and with Deployments
 // what verbs say, and nothing elsewhere.
-func person(ctx context.Context, name string, verbs ...string) (client.Client, shared.Requester) {
+func person(ctx context.Context, name string, verbs ...string) client.Client {
 	GinkgoHelper()
 	Expect(admin.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})).To(Succeed())
 	role := &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Name: "own", Namespace: name}, Rules: []rbacv1.PolicyRule{
@@ -39,7 +39,7 @@ func person(ctx context.Context, name string, verbs ...string) (client.Client, s
 	})).To(Succeed())
 	user, err := controlPlane.AddUser(envtest.User{Name: name}, adminConfig)
 	Expect(err).NotTo(HaveOccurred())
-	return clientOf(user.Config()), shared.Requester{Username: name, Groups: []string{"system:authenticated"}}
+	return clientOf(user.Config())
 }
 
 // scaleIn is a step on the Deployment cart of a namespace.
@@ -51,8 +51,7 @@ func scaleIn(name, namespace string) shared.Step {
 
 var _ = Describe("Who has rights in one namespace only", Ordered, func() {
 	var carol client.Client
-	var requester shared.Requester
-	BeforeAll(func(ctx SpecContext) { carol, requester = person(ctx, "carol", "get", "patch", "remediate") })
+	BeforeAll(func(ctx SpecContext) { carol = person(ctx, "carol", "get", "patch", "remediate") })
 
 	ownRequest := func(namespace string) *remediationv1.RemediationRequest {
 		return request("r-", func(r *remediationv1.RemediationRequest) {
@@ -90,10 +89,10 @@ var _ = Describe("Who has rights in one namespace only", Ordered, func() {
 		config, err := cluster.TokenConfig(adminConfig, operatorNamespace, identity.RemediationRequest)
 		Expect(err).NotTo(HaveOccurred())
 		orchestrator := clientOf(config)
+		filed := ownRequest("carol")
+		Expect(carol.Create(ctx, filed)).To(Succeed())
 		child := func(namespace string) *workflowexecutionv1.WorkflowExecution {
-			return workflow("child-", func(w *workflowexecutionv1.WorkflowExecution) {
-				w.Spec.RemediationRequestRef, w.Spec.RequestedBy = &reference, requester
-			}, scaleIn("a", namespace))
+			return serving(filed, scaleIn("a", namespace))
 		}
 		Expect(orchestrator.Create(ctx, child("carol"), client.DryRunAll)).To(Succeed())
 		Expect(orchestrator.Create(ctx, child(workNamespace), client.DryRunAll)).To(MatchError(
@@ -103,13 +102,13 @@ var _ = Describe("Who has rights in one namespace only", Ordered, func() {
 
 var _ = Describe("Who lacks a part of the rights", Ordered, func() {
 	It("may write and not look: is refused", func(ctx SpecContext) {
-		dave, _ := person(ctx, "dave", "patch")
+		dave := person(ctx, "dave", "patch")
 		own := workflow("w-", func(w *workflowexecutionv1.WorkflowExecution) { w.Namespace = "dave" }, scaleIn("a", "dave"))
 		Expect(dave.Create(ctx, own)).To(MatchError(ContainSubstring("dave may not get deployments.apps cart in namespace dave")))
 	})
 
 	It("may have it remediated and not change it: files requests, starts no workflow", func(ctx SpecContext) {
-		erin, _ := person(ctx, "erin", "remediate")
+		erin := person(ctx, "erin", "remediate")
 		filed := request("r-", func(r *remediationv1.RemediationRequest) { r.Namespace, r.Spec.Target.Namespace = "erin", "erin" })
 		Expect(erin.Create(ctx, filed)).To(Succeed())
 		own := workflow("w-", func(w *workflowexecutionv1.WorkflowExecution) { w.Namespace = "erin" }, scaleIn("a", "erin"))
@@ -117,7 +116,7 @@ var _ = Describe("Who lacks a part of the rights", Ordered, func() {
 	})
 
 	It("may not tell people something without the right to write events", func(ctx SpecContext) {
-		frank, _ := person(ctx, "frank", "get", "patch")
+		frank := person(ctx, "frank", "get", "patch")
 		tell := shared.Step{Name: "tell", Action: shared.Action{Type: shared.ActionNotifyOnly, NotifyOnly: &shared.NotifyOnly{Message: "hello"}}}
 		own := workflow("w-", func(w *workflowexecutionv1.WorkflowExecution) { w.Namespace = "frank" }, tell)
 		Expect(frank.Create(ctx, own)).To(MatchError(ContainSubstring("frank may not create events.events.k8s.io in namespace frank")))

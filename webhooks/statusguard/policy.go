@@ -1,18 +1,13 @@
 package statusguard
 
 import (
-	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	remediationv1 "kubernaut.io/kubernaut/api/remediation/v1"
 	safetyv1alpha1 "kubernaut.io/kubernaut/api/safety/v1alpha1"
-	"kubernaut.io/kubernaut/api/shared"
-	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
 	"kubernaut.io/kubernaut/controllers/identity"
 )
 
@@ -21,145 +16,205 @@ const (
 	PolicyName            = "kubernaut-status-guard"
 	CreationPolicyName    = "kubernaut-creation-guard"
 	RequesterPolicyName   = "kubernaut-requester-guard"
+	OwnerPolicyName       = "kubernaut-owner-guard"
 	UnavailablePolicyName = "kubernaut-unavailable-kinds"
 )
 
-// credentialID is what the API server puts into the user's extra fields for a real token or certificate, and not for a
-// request that impersonates.
-const credentialID = "authentication.kubernetes.io/credential-id"
+const (
+	// credentialID is what the API server puts into the user's extra fields for a real token or certificate, and not for a
+	// request that impersonates.
+	credentialID = "authentication.kubernetes.io/credential-id"
+	// tokenCredential begins the credential of a token that the API server issued; that of a certificate begins otherwise.
+	tokenCredential = "JTI="
+)
 
-// Policy is the status guard for an operator in namespace. The identities are literals: there is no parameter object that
-// could be missing. Nobody is exempt, the members of system:masters included.
-func Policy(namespace string) *admissionregistrationv1.ValidatingAdmissionPolicy {
-	rows := Rows()
-	groups := make([]string, 0, len(rows))
-	subresources := make([]string, 0, len(rows))
-	guards := make([]string, 0, len(rows))
-	for _, row := range rows {
-		if !slices.Contains(groups, row.Group) {
-			groups = append(groups, row.Group)
-		}
-		subresources = append(subresources, row.Resource+"/status")
-		guards = append(guards, fmt.Sprintf("  %s: {%s: %s, %s: %s}", literal(row.Group+"/"+row.Resource),
-			literal("writer"), literal(identity.Username(namespace, row.Writer)), literal("closing"), literal(row.Closing)))
-	}
-	return policy(PolicyName, admissionregistrationv1.RuleWithOperations{
-		Operations: []admissionregistrationv1.OperationType{admissionregistrationv1.Update},
-		Rule:       admissionregistrationv1.Rule{APIGroups: groups, APIVersions: []string{"*"}, Resources: subresources},
-	}, admissionregistrationv1.ValidatingAdmissionPolicySpec{
-		Variables: []admissionregistrationv1.Variable{
-			{Name: "guards", Expression: "{\n" + strings.Join(guards, ",\n") + "\n}"},
-			{Name: "guard", Expression: "variables.guards[request.resource.group + '/' + request.resource.resource]"},
-			impersonated(),
-		},
-		Validations: []admissionregistrationv1.Validation{
-			{
-				Expression: "request.userInfo.username == variables.guard.writer",
-				MessageExpression: "request.resource.resource + '/status is written only by ' + variables.guard.writer" +
-					" + '; you are ' + request.userInfo.username + '. ' + variables.guard.closing",
-				Reason: new(metav1.StatusReasonForbidden),
-			},
-			{
-				Expression: "request.userInfo.username != variables.guard.writer || !variables.impersonated",
-				MessageExpression: "'impersonated requests may not write ' + request.resource.resource + '/status, not even as ' + variables.guard.writer" +
-					" + '; only its own token may. Look in RBAC for who holds the verb impersonate.'",
-				Reason: new(metav1.StatusReasonForbidden),
-			},
-		},
-	})
+// guardPolicy is one of the policies that are made from the table.
+type guardPolicy struct {
+	name       string
+	operations []admissionregistrationv1.OperationType
+	// status says that the policy is about the status alone, and otherwise about all but the status.
+	status bool
+	// covers says which rows the policy is about.
+	covers func(Row) bool
+	// columns are what the rules read of a row.
+	columns func(namespace string, row Row) []string
+	// variables are what else they read.
+	variables []admissionregistrationv1.Variable
 }
 
+func policies() []guardPolicy {
+	created := []admissionregistrationv1.OperationType{admissionregistrationv1.Create}
+	stored := []admissionregistrationv1.OperationType{admissionregistrationv1.Create, admissionregistrationv1.Update}
+	return []guardPolicy{
+		{
+			name: PolicyName, operations: []admissionregistrationv1.OperationType{admissionregistrationv1.Update}, status: true,
+			covers: func(Row) bool { return true },
+			columns: func(namespace string, row Row) []string {
+				return []string{"writer", identity.Username(namespace, row.Writer), "closing", row.Closing}
+			},
+			variables: []admissionregistrationv1.Variable{impersonated()},
+		},
+		{
+			name: CreationPolicyName, operations: created,
+			covers: func(row Row) bool { return row.Creator != "" },
+			columns: func(namespace string, row Row) []string {
+				return []string{"creator", identity.Username(namespace, row.Creator), "instead", row.Instead}
+			},
+			variables: []admissionregistrationv1.Variable{impersonated()},
+		},
+		{
+			name: RequesterPolicyName, operations: created,
+			covers: func(row Row) bool { return row.Requested },
+			variables: []admissionregistrationv1.Variable{
+				{Name: "by", Expression: "object.spec.requestedBy"},
+				{Name: "serves", Expression: "has(object.spec.remediationRequestRef)"},
+				impersonated(),
+			},
+		},
+		{
+			name: OwnerPolicyName, operations: stored,
+			covers: func(row Row) bool { return row.Requested || row.Owner != nil },
+			columns: func(_ string, row Row) []string {
+				if row.Owner == nil {
+					return []string{"group", "", "kind", ""}
+				}
+				return []string{"group", row.Owner.Group, "kind", row.Owner.Kind}
+			},
+			variables: ownerVariables(),
+		},
+	}
+}
+
+func ownerVariables() []admissionregistrationv1.Variable {
+	references := func(object string) string {
+		return "has(" + object + ".metadata.ownerReferences) ? " + object + ".metadata.ownerReferences : []"
+	}
+	ours := make([]string, 0, len(Rows()))
+	for _, group := range groups() {
+		ours = append(ours, literal(group))
+	}
+	return []admissionregistrationv1.Variable{
+		{Name: "references", Expression: references("object")},
+		{Name: "before", Expression: references("oldObject")},
+		{Name: "claimed", Expression: "variables.references.filter(r, r.apiVersion.split('/')[0] in [" + strings.Join(ours, ", ") + "])"},
+		{Name: "named", Expression: "has(object.spec.remediationRequestRef) ? [object.spec.remediationRequestRef] : " +
+			"has(object.spec.workflowExecutionRef) ? [object.spec.workflowExecutionRef] : []"},
+	}
+}
+
+// impersonated is true for what no token of a ServiceAccount authenticated.
 func impersonated() admissionregistrationv1.Variable {
-	return admissionregistrationv1.Variable{
-		Name: "impersonated", Expression: "!(has(request.userInfo.extra) && " + literal(credentialID) + " in request.userInfo.extra)",
-	}
+	return admissionregistrationv1.Variable{Name: "impersonated", Expression: "!" + ownToken()}
 }
 
-// CreationPolicy lets only its creator make an object of a kind that has one in the table.
-func CreationPolicy(namespace string) *admissionregistrationv1.ValidatingAdmissionPolicy {
-	var groups, resources, guards []string
-	for _, row := range Rows() {
-		if row.Creator == "" {
+func ownToken() string {
+	return "(has(request.userInfo.extra) && " + literal(credentialID) + " in request.userInfo.extra && " +
+		"request.userInfo.extra[" + literal(credentialID) + "].exists(id, id.startsWith(" + literal(tokenCredential) + ")))"
+}
+
+// StatusWrite says in CEL that a request is for the status; the subresource of other requests is absent.
+const StatusWrite = "has(request.subResource) && request.subResource == 'status'"
+
+// Writes says in CEL that a request is a status write of the account that may, with its own token: what the webhook need not see.
+func (row Row) Writes(namespace string) string {
+	return StatusWrite + " && request.userInfo.username == " + literal(identity.Username(namespace, row.Writer)) + " && " + ownToken()
+}
+
+// Claims says in CEL that a request other than a status write makes claims that it did not make before.
+func Claims() string {
+	return "request.operation == 'CREATE' || object.metadata.?ownerReferences.orValue([]).exists(r, " +
+		"!oldObject.metadata.?ownerReferences.orValue([]).exists(o, " + sameReference + "))"
+}
+
+// Guarded are the rules by which a webhook for the row is asked what the policies are asked.
+func (row Row) Guarded() []admissionregistrationv1.RuleWithOperations {
+	var rules []admissionregistrationv1.RuleWithOperations
+	for _, p := range policies() {
+		if !p.covers(row) {
 			continue
 		}
-		groups = append(groups, row.Group)
-		resources = append(resources, row.Resource)
-		guards = append(guards, fmt.Sprintf("  %s: {%s: %s, %s: %s}", literal(row.Group+"/"+row.Resource),
-			literal("creator"), literal(identity.Username(namespace, row.Creator)), literal("instead"), literal(row.Instead)))
+		resource := p.resource(row)
+		i := slices.IndexFunc(rules, func(r admissionregistrationv1.RuleWithOperations) bool { return r.Resources[0] == resource })
+		if i < 0 {
+			i = len(rules)
+			rules = append(rules, admissionregistrationv1.RuleWithOperations{Rule: admissionregistrationv1.Rule{
+				APIGroups: []string{row.Group}, APIVersions: []string{"*"}, Resources: []string{resource}, Scope: new(admissionregistrationv1.AllScopes),
+			}})
+		}
+		for _, operation := range p.operations {
+			if !slices.Contains(rules[i].Operations, operation) {
+				rules[i].Operations = append(rules[i].Operations, operation)
+			}
+		}
 	}
-	return policy(CreationPolicyName, admissionregistrationv1.RuleWithOperations{
-		Operations: []admissionregistrationv1.OperationType{admissionregistrationv1.Create},
-		Rule:       admissionregistrationv1.Rule{APIGroups: groups, APIVersions: []string{"*"}, Resources: resources},
-	}, admissionregistrationv1.ValidatingAdmissionPolicySpec{
-		Variables: []admissionregistrationv1.Variable{
-			{Name: "guards", Expression: "{\n" + strings.Join(guards, ",\n") + "\n}"},
-			{Name: "guard", Expression: "variables.guards[request.resource.group + '/' + request.resource.resource]"},
-			impersonated(),
-		},
-		Validations: []admissionregistrationv1.Validation{
-			{
-				Expression: "request.userInfo.username == variables.guard.creator",
-				MessageExpression: "request.resource.resource + ' are created only by ' + variables.guard.creator" +
-					" + '; you are ' + request.userInfo.username + '. ' + variables.guard.instead",
-				Reason: new(metav1.StatusReasonForbidden),
-			},
-			{
-				Expression: "!variables.impersonated",
-				MessageExpression: "'impersonated requests may not create ' + request.resource.resource + ', not even as ' + variables.guard.creator" +
-					" + '; only its own token may. Look in RBAC for who holds the verb impersonate.'",
-				Reason: new(metav1.StatusReasonForbidden),
-			},
-		},
-	})
+	return rules
 }
 
-// RequesterPolicy holds what the webhooks stamp, also when their configurations were deleted: who asks is who the API server
-// authenticated, and only the orchestrator creates a workflow that serves a request, for which it names the request's requester.
-func RequesterPolicy(namespace string) *admissionregistrationv1.ValidatingAdmissionPolicy {
-	orchestrator := literal(identity.Username(namespace, identity.RemediationRequest))
-	same := func(field, empty string) string {
-		return fmt.Sprintf("(has(variables.by.%[1]s) ? variables.by.%[1]s : %[2]s) == (has(request.userInfo.%[1]s) ? request.userInfo.%[1]s : %[2]s)", field, empty)
+// checks says whether the policy matches a request.
+func (p guardPolicy) checks(f *facts) bool {
+	subresource := ""
+	if p.status {
+		subresource = "status"
 	}
-	annotation := literal(shared.AnnotationRequestedBy)
-	return policy(RequesterPolicyName, admissionregistrationv1.RuleWithOperations{
-		Operations: []admissionregistrationv1.OperationType{admissionregistrationv1.Create},
-		Rule: admissionregistrationv1.Rule{
-			APIGroups:   []string{remediationv1.GroupVersion.Group, workflowexecutionv1.GroupVersion.Group},
-			APIVersions: []string{"*"}, Resources: []string{"remediationrequests", "workflowexecutions"},
-		},
-	}, admissionregistrationv1.ValidatingAdmissionPolicySpec{
-		Variables: []admissionregistrationv1.Variable{
-			{Name: "by", Expression: "object.spec.requestedBy"},
-			{Name: "serves", Expression: "request.resource.resource == 'workflowexecutions' && has(object.spec.remediationRequestRef)"},
-			impersonated(),
-		},
-		Validations: []admissionregistrationv1.Validation{
-			{
-				Expression: "!variables.serves || request.userInfo.username == " + orchestrator,
-				MessageExpression: "'only ' + " + orchestrator + " + ' creates a workflow that serves a RemediationRequest; you are ' + request.userInfo.username" +
-					" + '. To start one by hand, leave spec.remediationRequestRef out.'",
-				Reason: new(metav1.StatusReasonForbidden),
-			},
-			{
-				Expression: "!variables.serves || !variables.impersonated",
-				MessageExpression: "'impersonated requests may not create a workflow that serves a RemediationRequest, not even as ' + " + orchestrator +
-					" + '; only its own token may. Look in RBAC for who holds the verb impersonate.'",
-				Reason: new(metav1.StatusReasonForbidden),
-			},
-			{
-				Expression: "variables.serves || (" + strings.Join([]string{
-					"variables.by.username == request.userInfo.username", same("uid", "''"), same("groups", "[]"), same("extra", "{}"),
-				}, " && ") + ")",
-				MessageExpression: "'spec.requestedBy must be who sends the request, ' + request.userInfo.username + ': leave it out, admission fills it in'",
-				Reason:            new(metav1.StatusReasonForbidden),
-			},
-			{
-				Expression:        "has(object.metadata.annotations) && " + annotation + " in object.metadata.annotations && object.metadata.annotations[" + annotation + "] == request.userInfo.username",
-				MessageExpression: "'the annotation ' + " + annotation + " + ' must be who sends the request, ' + request.userInfo.username + ': leave it out, admission fills it in'",
-				Reason:            new(metav1.StatusReasonForbidden),
-			},
-		},
-	})
+	return p.covers(f.row) && f.request.SubResource == subresource &&
+		slices.Contains(p.operations, admissionregistrationv1.OperationType(f.request.Operation))
+}
+
+func (p guardPolicy) resource(row Row) string {
+	if p.status {
+		return row.Resource + "/status"
+	}
+	return row.Resource
+}
+
+// Policies are the guard as the API server's own policies, for an operator in namespace. The identities are literals: there is no
+// parameter object that could be missing. Nobody is exempt, the members of system:masters included.
+func (g *Guard) Policies() []*admissionregistrationv1.ValidatingAdmissionPolicy {
+	list := policies()
+	made := make([]*admissionregistrationv1.ValidatingAdmissionPolicy, len(list))
+	for i, p := range list {
+		made[i] = g.policy(p)
+	}
+	return made
+}
+
+func (g *Guard) policy(p guardPolicy) *admissionregistrationv1.ValidatingAdmissionPolicy {
+	rule := admissionregistrationv1.RuleWithOperations{Operations: p.operations}
+	rule.APIVersions = []string{"*"}
+	var guards []string
+	for _, row := range Rows() {
+		if !p.covers(row) {
+			continue
+		}
+		if !slices.Contains(rule.APIGroups, row.Group) {
+			rule.APIGroups = append(rule.APIGroups, row.Group)
+		}
+		rule.Resources = append(rule.Resources, p.resource(row))
+		if p.columns == nil {
+			continue
+		}
+		var columns []string
+		for pair := range slices.Chunk(p.columns(g.namespace, row), 2) {
+			columns = append(columns, literal(pair[0])+": "+literal(pair[1]))
+		}
+		guards = append(guards, "  "+literal(row.Group+"/"+row.Resource)+": {"+strings.Join(columns, ", ")+"}")
+	}
+	var spec admissionregistrationv1.ValidatingAdmissionPolicySpec
+	if len(guards) > 0 {
+		spec.Variables = []admissionregistrationv1.Variable{
+			{Name: "guards", Expression: "{\n" + strings.Join(guards, ",\n") + "\n}"},
+			{Name: "guard", Expression: "variables.guards[request.resource.group + '/' + request.resource.resource]"},
+		}
+	}
+	spec.Variables = append(spec.Variables, p.variables...)
+	for _, r := range g.Rules {
+		if r.Policy == p.name {
+			spec.Validations = append(spec.Validations, admissionregistrationv1.Validation{
+				Expression: r.Expression, MessageExpression: r.says.cel(), Reason: new(metav1.StatusReasonForbidden),
+			})
+		}
+	}
+	return policy(p.name, rule, spec)
 }
 
 // UnavailablePolicy refuses new objects of the kinds that no controller of this version looks at, so that nobody relies on
@@ -201,7 +256,7 @@ func Binding(policyName string) *admissionregistrationv1.ValidatingAdmissionPoli
 	}
 }
 
-// policy adds what both policies have: they match equivalent requests too, and what they cannot evaluate they refuse.
+// policy adds what all policies have: they match equivalent requests too, and what they cannot evaluate they refuse.
 func policy(name string, rule admissionregistrationv1.RuleWithOperations, spec admissionregistrationv1.ValidatingAdmissionPolicySpec) *admissionregistrationv1.ValidatingAdmissionPolicy {
 	rule.Scope = new(admissionregistrationv1.AllScopes)
 	spec.FailurePolicy = new(admissionregistrationv1.Fail)
@@ -217,6 +272,3 @@ func policy(name string, rule admissionregistrationv1.RuleWithOperations, spec a
 		Spec:       spec,
 	}
 }
-
-// literal is a CEL string.
-func literal(text string) string { return strconv.Quote(text) }

@@ -59,15 +59,37 @@ func TestWritersAreControllers(t *testing.T) {
 	}
 }
 
-func TestPolicyHasNoExemption(t *testing.T) {
-	policy := Policy("kubernaut-system")
-	if len(policy.Spec.MatchConditions) > 0 {
-		t.Error("a match condition exempts somebody")
+func TestPoliciesHaveNoExemption(t *testing.T) {
+	for _, policy := range New(identity.DefaultNamespace).Policies() {
+		if len(policy.Spec.MatchConditions) > 0 {
+			t.Errorf("%s: a match condition exempts somebody", policy.Name)
+		}
+		if rules := policy.Spec.MatchConstraints.ExcludeResourceRules; len(rules) > 0 {
+			t.Errorf("%s: resources are excluded: %v", policy.Name, rules)
+		}
+		if policy.Spec.ParamKind != nil {
+			t.Errorf("%s needs a parameter object that could be missing", policy.Name)
+		}
+		if len(policy.Spec.Validations) == 0 {
+			t.Errorf("%s checks nothing", policy.Name)
+		}
 	}
-	if rules := policy.Spec.MatchConstraints.ExcludeResourceRules; len(rules) > 0 {
-		t.Errorf("resources are excluded: %v", rules)
+}
+
+func TestEveryRuleIsComplete(t *testing.T) {
+	names := sets.New[string]()
+	for _, policy := range New(identity.DefaultNamespace).Policies() {
+		names.Insert(policy.Name)
 	}
-	if policy.Spec.ParamKind != nil {
-		t.Error("the policy needs a parameter object that could be missing")
+	rules := sets.New[string]()
+	for _, rule := range New(identity.DefaultNamespace).Rules {
+		if rules.Has(rule.Name) {
+			t.Errorf("two rules are named %s", rule.Name)
+		}
+		rules.Insert(rule.Name)
+		live := rule.Policy == ""
+		if rule.holds == nil || len(rule.says) == 0 || rule.Reason == "" || live != (rule.Expression == "") || (!live && !names.Has(rule.Policy)) {
+			t.Errorf("rule %s is incomplete", rule.Name)
+		}
 	}
 }

@@ -1,5 +1,7 @@
-// Package statusguard says who writes the status of which kind, in one table, and makes from it the ValidatingAdmissionPolicy that
-// enforces it. The policy is CEL in the API server: it holds while the manager is gone, and when its webhooks were deleted.
+// Package statusguard says, in one table, who writes the status of which kind, who creates it and what owns it. From the table and
+// one list of rules it makes the guard twice: as ValidatingAdmissionPolicies, CEL in the API server, which hold while the manager
+// is gone and when its webhooks were deleted; and as the decision of a webhook, which holds when the policies were deleted and
+// reads what CEL cannot.
 package statusguard
 
 import (
@@ -27,6 +29,27 @@ type Row struct {
 	Creator string
 	// Instead is the sentence that ends the refusal of another creator.
 	Instead string
+	// Requested says that the spec names who asked for the object.
+	Requested bool
+	// Owner is the kind that owns objects of this one, as their spec names it; nil for a kind that Kubernaut owns no object of.
+	Owner *Owner
+}
+
+// Owner is the kind that owns another.
+type Owner struct {
+	Group   string
+	Version string
+	Kind    string
+	// Optional says that the spec need not name one: a person starts the object by hand.
+	Optional bool
+}
+
+func ownedByRequest() *Owner {
+	return &Owner{Group: remediationv1.GroupVersion.Group, Version: remediationv1.GroupVersion.Version, Kind: "RemediationRequest"}
+}
+
+func ownedByWorkflow() *Owner {
+	return &Owner{Group: workflowexecutionv1.GroupVersion.Group, Version: workflowexecutionv1.GroupVersion.Version, Kind: "WorkflowExecution"}
 }
 
 // Rows is the table, in the order of the flow.
@@ -35,7 +58,8 @@ func Rows() []Row {
 		{
 			Group: remediationv1.GroupVersion.Group, Version: remediationv1.GroupVersion.Version,
 			Kind: "RemediationRequest", Resource: "remediationrequests", Writer: identity.RemediationRequest,
-			Closing: "WorkflowExecution reports through its own status; the orchestrator aggregates it.",
+			Closing:   "WorkflowExecution reports through its own status; the orchestrator aggregates it.",
+			Requested: true,
 		},
 		{
 			Group: remediationprocessingv1.GroupVersion.Group, Version: remediationprocessingv1.GroupVersion.Version,
@@ -43,6 +67,7 @@ func Rows() []Row {
 			Closing: "The facts of an examination come from its own controller; the orchestrator reads them.",
 			Creator: identity.RemediationRequest,
 			Instead: "Create a RemediationRequest: the orchestrator has its target examined.",
+			Owner:   ownedByRequest(),
 		},
 		{
 			Group: aianalysisv1.GroupVersion.Group, Version: aianalysisv1.GroupVersion.Version,
@@ -50,11 +75,16 @@ func Rows() []Row {
 			Closing: "A recommendation comes from the analysis alone; the orchestrator reads it.",
 			Creator: identity.RemediationRequest,
 			Instead: "Create a RemediationRequest: the orchestrator has its target analysed.",
+			Owner:   ownedByRequest(),
 		},
 		{
 			Group: workflowexecutionv1.GroupVersion.Group, Version: workflowexecutionv1.GroupVersion.Version,
 			Kind: "WorkflowExecution", Resource: "workflowexecutions", Writer: identity.WorkflowExecution,
-			Closing: "KubernetesExecution reports through its own status; the workflow aggregates it.",
+			Closing:   "KubernetesExecution reports through its own status; the workflow aggregates it.",
+			Requested: true,
+			Owner: &Owner{
+				Group: remediationv1.GroupVersion.Group, Version: remediationv1.GroupVersion.Version, Kind: "RemediationRequest", Optional: true,
+			},
 		},
 		{
 			Group: kubernetesexecutionv1.GroupVersion.Group, Version: kubernetesexecutionv1.GroupVersion.Version,
@@ -62,6 +92,7 @@ func Rows() []Row {
 			Closing: "What was done to a target is recorded by who did it; the workflow reads it.",
 			Creator: identity.WorkflowExecution,
 			Instead: "Create a WorkflowExecution: its steps pass the safety gate and are carried out by executions.",
+			Owner:   ownedByWorkflow(),
 		},
 		{
 			Group: safetyv1alpha1.GroupVersion.Group, Version: safetyv1alpha1.GroupVersion.Version,
