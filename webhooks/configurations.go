@@ -34,7 +34,7 @@ type hook struct {
 }
 
 func hooks() []hook {
-	return []hook{remediationRequestHook(), workflowExecutionHook(), safetyPolicyHook()}
+	return []hook{remediationRequestHook(), workflowExecutionHook(), safetyPolicyHook(), playbookHook()}
 }
 
 func (h hook) scope() admissionregistrationv1.ScopeType {

@@ -47,6 +47,9 @@ func Setup(mgr ctrl.Manager, options Options) error {
 	if err := registerValidator(mgr, safetyPolicyHook(), &safetyPolicies{reviewer: options.Policies}); err != nil {
 		return err
 	}
+	if err := registerValidator(mgr, playbookHook(), &playbooks{}); err != nil {
+		return err
+	}
 	registerGuard(mgr, options.Namespace)
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	catalogv1alpha1 "kubernaut.io/kubernaut/api/catalog/v1alpha1"
 	remediationv1 "kubernaut.io/kubernaut/api/remediation/v1"
 	"kubernaut.io/kubernaut/api/shared"
 	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
@@ -111,6 +112,26 @@ var _ = Describe("Validation", func() {
 
 	It("refuses ApprovalRequest, which nothing evaluates yet", func(ctx SpecContext) {
 		Expect(admin.Create(ctx, approvalRequest("mine"))).To(MatchError(ContainSubstring("ApprovalRequest objects are not evaluated yet by this version")))
+	})
+
+	It("says all that is wrong with a Playbook in one answer, also when it is changed", func(ctx SpecContext) {
+		good := func() *catalogv1alpha1.Playbook {
+			return &catalogv1alpha1.Playbook{ObjectMeta: metav1.ObjectMeta{GenerateName: "good-"}, Spec: catalogv1alpha1.PlaybookSpec{
+				ConfidencePercent: new(int32(50)), RootCause: "x", Workflow: catalogv1alpha1.PlaybookWorkflow{Name: "scale", Steps: []catalogv1alpha1.PlaybookStep{{
+					Name: "a", Type: shared.ActionScaleDeployment, Parameters: map[string]catalogv1alpha1.ParameterText{"namespace": "shop", "name": "cart", "replicas": "2"},
+				}}},
+			}}
+		}
+		spoil := func(p *catalogv1alpha1.Playbook) *catalogv1alpha1.Playbook {
+			p.Spec.Match.Expression, p.Spec.RootCause = "target.kind", "${{ target.colour }}"
+			p.Spec.Workflow.Steps[0].Parameters["replicas"] = "many"
+			return p
+		}
+		wrong := []string{"spec.match.expression", "spec.rootCause", "spec.workflow.steps[0].parameters[replicas]"}
+		Expect(causes(alice.Create(ctx, spoil(good())))).To(ConsistOf(wrong))
+		stored := good()
+		Expect(alice.Create(ctx, stored)).To(Succeed())
+		Expect(causes(alice.Update(ctx, spoil(stored)))).To(ConsistOf(wrong))
 	})
 
 	It("accepts the samples", func(ctx SpecContext) {
