@@ -34,7 +34,7 @@ func create(ctx context.Context, config *rest.Config, row statusguard.Row) error
 	}}
 	if row.Owner != nil {
 		owner := map[string]shared.ObjectReference{"RemediationRequest": reference, "WorkflowExecution": workflowReference}[row.Owner.Kind]
-		fresh.SetOwnerReferences([]metav1.OwnerReference{controller(row.Owner.Kind, owner)})
+		fresh.SetOwnerReferences([]metav1.OwnerReference{controlledBy(row.Owner.Kind, owner)})
 	}
 	_, err = statusOf(config, row).Create(ctx, fresh, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 	return err
@@ -128,7 +128,7 @@ var _ = Describe("The creation guard", Ordered, func() {
 		child := workflow("child-", func(w *workflowexecutionv1.WorkflowExecution) {
 			w.Spec.RemediationRequestRef, w.Spec.RequestedBy = &reference, me
 			w.Annotations = map[string]string{shared.AnnotationRequestedBy: "alice"}
-			w.OwnerReferences = []metav1.OwnerReference{controller("RemediationRequest", reference)}
+			w.OwnerReferences = []metav1.OwnerReference{controlledBy("RemediationRequest", reference)}
 		}, step("a"))
 		Expect(alice.Create(ctx, child, client.DryRunAll)).To(MatchError(ContainSubstring("creates a workflow that serves a RemediationRequest; you are alice")))
 		impersonated := clientOf(cluster.Impersonated(adminConfig, operatorNamespace, identity.RemediationRequest))

@@ -83,8 +83,8 @@ func approvalRequest(name string) *safetyv1alpha1.ApprovalRequest {
 	}
 }
 
-// controller is the owner reference of a child to a RemediationRequest or a WorkflowExecution of the name and UID.
-func controller(kind string, of shared.ObjectReference) metav1.OwnerReference {
+// controlledBy is the owner reference of a child to a RemediationRequest or a WorkflowExecution of the name and UID.
+func controlledBy(kind string, of shared.ObjectReference) metav1.OwnerReference {
 	group := remediationv1.GroupVersion
 	if kind == "WorkflowExecution" {
 		group = workflowexecutionv1.GroupVersion
@@ -98,7 +98,7 @@ func serving(of *remediationv1.RemediationRequest, steps ...shared.Step) *workfl
 		w.Namespace = of.Namespace
 		w.Spec.RemediationRequestRef = &shared.ObjectReference{Name: of.Name, UID: of.UID}
 		w.Spec.RequestedBy = of.Spec.RequestedBy
-		w.OwnerReferences = []metav1.OwnerReference{controller("RemediationRequest", *w.Spec.RemediationRequestRef)}
+		w.OwnerReferences = []metav1.OwnerReference{controlledBy("RemediationRequest", *w.Spec.RemediationRequestRef)}
 	}, steps...)
 }
 
