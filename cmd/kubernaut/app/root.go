@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"kubernaut.io/kubernaut/cmd/kubernaut/certs"
 	"kubernaut.io/kubernaut/cmd/kubernaut/policy"
 )
 
@@ -19,7 +20,7 @@ func NewCommand() *cobra.Command {
 		SilenceErrors: false,
 		Version:       version(),
 	}
-	root.AddCommand(newManagerCommand(), policy.NewCommand())
+	root.AddCommand(newManagerCommand(), certs.NewCommand(), policy.NewCommand())
 	return root
 }
 

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -19,6 +20,8 @@ import (
 	"syscall"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -26,8 +29,12 @@ import (
 	"kubernaut.io/kubernaut/test/cluster"
 )
 
-// readyTimeout bounds the start of the manager: certificates, caches, tokens.
-const readyTimeout = time.Minute
+const (
+	// readyTimeout bounds the start of the manager: certificates, caches, tokens.
+	readyTimeout = time.Minute
+	// trustTimeout bounds how long the API server may take to trust it.
+	trustTimeout = 10 * time.Second
+)
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -78,7 +85,27 @@ func (i installation) up(ctx context.Context) error {
 	if err := i.startManager(ctx, ports); err != nil {
 		return err
 	}
-	return i.awaitReady(ctx, ports["probe"])
+	if err := i.awaitReady(ctx, ports["probe"]); err != nil {
+		return err
+	}
+	return applyPlaybooks(ctx, config)
+}
+
+// applyPlaybooks comes last: a Playbook is checked by the manager's webhook. The API server takes a moment to see the CA by which
+// it trusts the manager.
+func applyPlaybooks(ctx context.Context, config *rest.Config) error {
+	var last error
+	err := wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, trustTimeout, true, func(ctx context.Context) (bool, error) {
+		last = cluster.ApplyFolder(ctx, config, filepath.Join("config", "samples", "playbooks"))
+		if apierrors.IsInternalError(last) {
+			return false, nil
+		}
+		return true, last
+	})
+	if err != nil {
+		return fmt.Errorf("sample playbooks: %w", cmp.Or(last, err))
+	}
+	return nil
 }
 
 func install(ctx context.Context, config *rest.Config, webhookPort int) error {
@@ -86,7 +113,7 @@ func install(ctx context.Context, config *rest.Config, webhookPort int) error {
 	if err := cluster.Install(ctx, config, cluster.Options{Root: ".", WebhookURL: url}); err != nil {
 		return fmt.Errorf("installing: %w", err)
 	}
-	return cluster.ApplyFolder(ctx, config, filepath.Join("config", "samples", "playbooks"))
+	return nil
 }
 
 // assignPorts gives each name a free port and remembers it in the cluster's directory, so that the webhook configurations stay
