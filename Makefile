@@ -103,6 +103,7 @@ test-unit: ## Test the pure code, with the race detector.
 .PHONY: test-policies
 test-policies: ## Test the safety gate and its policies, with their coverage.
 	go test -race ./policies/...
+	go test -run 'TooMuch|TimeLimit' ./policies/gate
 
 GINKGO_RUN := go test -count=1 -timeout 15m
 
