@@ -63,7 +63,7 @@ func policies() []guardPolicy {
 			variables: []admissionregistrationv1.Variable{impersonated()},
 		},
 		{
-			name: RequesterPolicyName, operations: created,
+			name: RequesterPolicyName, operations: stored,
 			covers: func(row Row) bool { return row.Requested },
 			variables: []admissionregistrationv1.Variable{
 				{Name: "by", Expression: "object.spec.requestedBy"},
@@ -120,9 +120,9 @@ func (row Row) Writes(namespace string) string {
 	return StatusWrite + " && request.userInfo.username == " + literal(identity.Username(namespace, row.Writer)) + " && " + ownToken()
 }
 
-// Claims says in CEL that a request other than a status write makes claims that it did not make before.
+// Claims says in CEL that a request other than a status write claims an owner or a requester that the object did not have before.
 func Claims() string {
-	return "request.operation == 'CREATE' || object.metadata.?ownerReferences.orValue([]).exists(r, " +
+	return "request.operation == 'CREATE' || !(" + sameAnnotation() + ") || object.metadata.?ownerReferences.orValue([]).exists(r, " +
 		"!oldObject.metadata.?ownerReferences.orValue([]).exists(o, " + sameReference + "))"
 }
 

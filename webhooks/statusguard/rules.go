@@ -149,8 +149,8 @@ func requesterRules(namespace string) []Rule {
 	return []Rule{
 		{
 			Name: "serves-creator", Policy: RequesterPolicyName, Reason: ReasonCreator,
-			Expression: "!variables.serves || request.userInfo.username == " + orchestrator.cel,
-			holds:      func(f *facts) bool { return !f.serves() || f.request.UserInfo.Username == username },
+			Expression: "request.operation != 'CREATE' || !variables.serves || request.userInfo.username == " + orchestrator.cel,
+			holds:      func(f *facts) bool { return !f.creates() || !f.serves() || f.request.UserInfo.Username == username },
 			says: sentence{
 				words("only "), orchestrator, words(" creates a workflow that serves a RemediationRequest; you are "), theUser(),
 				words(". To start one by hand, leave spec.remediationRequestRef out."),
@@ -158,31 +158,48 @@ func requesterRules(namespace string) []Rule {
 		},
 		{
 			Name: "serves-own-token", Policy: RequesterPolicyName, Reason: ReasonImpersonated,
-			Expression: "!variables.serves || !variables.impersonated",
-			holds:      func(f *facts) bool { return !f.serves() || !f.impersonated() },
+			Expression: "request.operation != 'CREATE' || !variables.serves || !variables.impersonated",
+			holds:      func(f *facts) bool { return !f.creates() || !f.serves() || !f.impersonated() },
 			says:       sentence{words("impersonated requests may not create a workflow that serves a RemediationRequest, not even as "), orchestrator, words(onlyItself)},
 		},
 		{
 			Name: "requested-by", Policy: RequesterPolicyName, Reason: ReasonRequesterForged,
-			Expression: "variables.serves || (" + strings.Join([]string{
+			Expression: "request.operation != 'CREATE' || variables.serves || (" + strings.Join([]string{
 				"variables.by.username == request.userInfo.username", same("uid", "''"), same("groups", "[]"), same("extra", "{}"),
 			}, " && ") + ")",
-			holds: func(f *facts) bool { return f.serves() || sameRequester(f.object.Spec.RequestedBy, f.user()) },
-			says:  sentence{words("spec.requestedBy must be who sends the request, "), theUser(), words(": leave it out, admission fills it in")},
+			holds: func(f *facts) bool {
+				return !f.creates() || f.serves() || sameRequester(f.object.Spec.RequestedBy, f.user())
+			},
+			says: sentence{words("spec.requestedBy must be who sends the request, "), theUser(), words(": leave it out, admission fills it in")},
 		},
 		{
 			Name: "requested-by-annotation", Policy: RequesterPolicyName, Reason: ReasonRequesterForged,
-			Expression: "has(object.metadata.annotations) && " + annotation + " in object.metadata.annotations && object.metadata.annotations[" + annotation + "] == request.userInfo.username",
+			Expression: "request.operation != 'CREATE' || object.metadata.?annotations[?" + annotation + "].orValue('') == request.userInfo.username",
 			holds: func(f *facts) bool {
-				by, stamped := f.object.Metadata.Annotations[shared.AnnotationRequestedBy]
-				return stamped && by == f.request.UserInfo.Username
+				return !f.creates() || f.object.Metadata.Annotations[shared.AnnotationRequestedBy] == f.request.UserInfo.Username
 			},
 			says: sentence{
 				words("the annotation " + shared.AnnotationRequestedBy + " must be who sends the request, "), theUser(),
 				words(": leave it out, admission fills it in"),
 			},
 		},
+		{
+			Name: "annotation-kept", Policy: RequesterPolicyName, Reason: ReasonRequesterForged,
+			Expression: "request.operation != 'UPDATE' || " + sameAnnotation(),
+			holds: func(f *facts) bool {
+				is, has := f.object.Metadata.Annotations[shared.AnnotationRequestedBy]
+				was, had := f.old.Metadata.Annotations[shared.AnnotationRequestedBy]
+				return f.creates() || (is == was && has == had)
+			},
+			says: sentence{words("the annotation " + shared.AnnotationRequestedBy + " was written when the object was created, and nobody changes it")},
+		},
 	}
+}
+
+// sameAnnotation says in CEL that an update leaves who asked as it was.
+func sameAnnotation() string {
+	path := ".metadata.?annotations[?" + literal(shared.AnnotationRequestedBy) + "]"
+	return "object" + path + " == oldObject" + path
 }
 
 // sameReference says in CEL that two owner references claim the same.
