@@ -118,8 +118,9 @@ test-api: assets ## Test that the API server enforces the kinds' bounds and rule
 	$(GINKGO_RUN) ./test/api/...
 
 .PHONY: test-admission
-test-admission: assets ## Test the webhooks and the status guard on a real API server.
-	$(GINKGO_RUN) -race ./test/admission/...
+test-admission: assets ## Test the webhooks and the status guard on a real API server, and print the table of attacks.
+	@table=$$(mktemp) && trap "rm -f $$table" EXIT && \
+	KUBERNAUT_ATTACK_TABLE=$$table $(GINKGO_RUN) -race ./test/admission/... && cat $$table
 
 .PHONY: test-actions
 test-actions: assets ## Test each action on a real API server, under its own identity.
