@@ -125,7 +125,7 @@ func child(w *world, by, kind string) *unstructured.Unstructured {
 			x.Spec.RemediationRequestRef, x.Spec.RequestedBy = &reference, somebody
 		}, step("a"))
 	}
-	meta.OwnerReferences = []metav1.OwnerReference{controller(rowOf(kind).Owner.Kind, owner)}
+	meta.OwnerReferences = []metav1.OwnerReference{controlledBy(rowOf(kind).Owner.Kind, owner)}
 	object.SetNamespace(meta.Namespace)
 	object.SetGenerateName(meta.GenerateName)
 	object.SetOwnerReferences(meta.OwnerReferences)
@@ -306,7 +306,7 @@ func ownerAttacks() (rows []attack) {
 			want: "whose spec names no owner",
 			do: func(ctx context.Context, w *world) error {
 				object := byHand(w, "alice", kind, nil)
-				object.SetOwnerReferences([]metav1.OwnerReference{controller("RemediationRequest", reference)})
+				object.SetOwnerReferences([]metav1.OwnerReference{controlledBy("RemediationRequest", reference)})
 				return w.create(ctx, "alice", object)
 			},
 		}, attack{
@@ -716,7 +716,7 @@ func sizeAttacks() (rows []attack) {
 		for i := range 2000 {
 			owners = append(owners, metav1.OwnerReference{APIVersion: "v1", Kind: "ConfigMap", Name: "x", UID: types.UID(fmt.Sprintf("u%d", i))})
 		}
-		claimed := controller("RemediationRequest", reference)
+		claimed := controlledBy("RemediationRequest", reference)
 		claimed.Controller = nil
 		object.SetOwnerReferences(append(owners, claimed))
 		return object
