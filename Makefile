@@ -35,6 +35,11 @@ down: $(LOCALCLUSTER) ## End everything that up started and discard its data.
 cluster-up: binaries ## Start the local cluster alone: API server, controller manager, scheduler, ten simulated nodes.
 	@$(LOCALCLUSTER) up --dir $(CLUSTER) --bin $(BIN)
 
+.PHONY: cert-manager-up
+cert-manager-up: cert-manager ## Run cert-manager on the local cluster: its controller and cainjector, as one process.
+	@$(BIN)/kubectl --kubeconfig $(CLUSTER)/kubeconfig apply --server-side -f $$(go list -m -f '{{.Dir}}' github.com/cert-manager/cert-manager)/deploy/crds
+	@$(LOCALCLUSTER) start --dir $(CLUSTER) --name cert-manager -- $(BIN)/cert-manager --kubeconfig $(CURDIR)/$(CLUSTER)/kubeconfig
+
 .PHONY: cluster-down
 cluster-down: down ## End the local cluster and discard its data.
 
@@ -48,6 +53,10 @@ build: ## Build bin/kubernaut.
 .PHONY: binaries
 binaries: $(LOCALCLUSTER) ## Build the binaries of the local cluster (about ten minutes, once for each version).
 	@$(LOCALCLUSTER) build --bin $(BIN)
+
+.PHONY: cert-manager
+cert-manager: $(LOCALCLUSTER) ## Build cert-manager for the local cluster (about two minutes, once for each version).
+	@$(LOCALCLUSTER) build --bin $(BIN) cert-manager
 
 .PHONY: $(LOCALCLUSTER)
 $(LOCALCLUSTER):
@@ -78,6 +87,7 @@ generate: ## Generate deep copies, CRDs, roles, webhook configurations, admissio
 verify: generate ## Fail if generated files or go.mod are not up to date.
 	@go mod tidy -diff
 	@cd test/localcluster && go mod tidy -diff
+	@cd test/localcluster/certmanager && go mod tidy -diff
 	@./.ci/unchanged
 
 ## Check
@@ -93,7 +103,7 @@ lint-fix: ## Run the linters and let them fix what they can.
 	@$(TOOL) golangci-lint run --fix ./...
 
 .PHONY: test
-test: test-unit test-policies test-api test-admission test-actions test-e2e ## Run every test.
+test: test-unit test-policies test-api test-admission test-actions test-install test-e2e ## Run every test.
 
 .PHONY: test-unit
 test-unit: ## Test the pure code, with the race detector.
@@ -125,6 +135,14 @@ test-admission: assets ## Test the webhooks and the status guard on a real API s
 .PHONY: test-actions
 test-actions: assets ## Test each action on a real API server, under its own identity.
 	$(GINKGO_RUN) ./test/actions/...
+
+.PHONY: test-install
+test-install: build assets cert-manager ## Test the manifests, and the manager with certificates from cert-manager and from files.
+	KUBERNAUT_BIN=$(BIN) $(GINKGO_RUN) ./test/install/...
+
+.PHONY: deploy
+deploy: ## Install config/default on the cluster that $KUBECONFIG points to; it needs cert-manager, and an image (docs/admin.md).
+	kubectl apply --server-side -k config/default
 
 .PHONY: test-e2e
 test-e2e: ## Test the whole on a local cluster of its own.

@@ -125,10 +125,10 @@ func Issuance(ctx context.Context, client versioned.Interface, options Options) 
 	name := options.Namespace + "/" + options.CertificateName
 	certificate, err := client.CertmanagerV1().Certificates(options.Namespace).Get(ctx, options.CertificateName, metav1.GetOptions{})
 	switch {
+	case err != nil && notServed(client):
+		// The manager may have no rights on kinds that do not exist, so it can be refused as well as not found.
+		return issuanceError(CauseNotInstalled, "cert-manager is not installed: the API server does not serve %s; install it, or use --webhook-certs=%s", certmanagerv1.SchemeGroupVersion, OriginSelfSigned)
 	case apierrors.IsNotFound(err):
-		if _, err := client.Discovery().ServerResourcesForGroupVersion(certmanagerv1.SchemeGroupVersion.String()); apierrors.IsNotFound(err) {
-			return issuanceError(CauseNotInstalled, "cert-manager is not installed: the API server does not serve %s; install it, or use --webhook-certs=%s", certmanagerv1.SchemeGroupVersion, OriginSelfSigned)
-		}
 		return issuanceError(CauseCertificateMissing, "the Certificate %s does not exist: apply config/default", name)
 	case err != nil:
 		return unreadable(err, "the Certificate "+name)
@@ -150,6 +150,11 @@ func Issuance(ctx context.Context, client versioned.Interface, options Options) 
 		message += "; " + issuing.Reason + ": " + issuing.Message
 	}
 	return issuanceError(CauseNotReady, "the Certificate %s is not ready: %s", name, message)
+}
+
+func notServed(client versioned.Interface) bool {
+	_, err := client.Discovery().ServerResourcesForGroupVersion(certmanagerv1.SchemeGroupVersion.String())
+	return apierrors.IsNotFound(err)
 }
 
 // issuerProblem says what is wrong with the issuer of a Certificate. One of another group has conditions that we do not know.

@@ -46,6 +46,7 @@ func TestIssuanceSaysTheCause(t *testing.T) {
 		wantText  string
 	}{
 		"there is no cert-manager":           {absent: true, wantCause: CauseNotInstalled, wantText: "install it"},
+		"there is none, nor a right to it":   {absent: true, refuse: "certificates", wantCause: CauseNotInstalled},
 		"the Certificate is missing":         {wantCause: CauseCertificateMissing, wantText: testNamespace + "/" + webhooks.CertificateName},
 		"the Certificate may not be read":    {refuse: "certificates", wantCause: CauseForbidden},
 		"the Certificate is ready":           {objects: []runtime.Object{certificateOf(ours, ready)}},

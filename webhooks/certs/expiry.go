@@ -19,7 +19,7 @@ const (
 	// repeatAfter is the least time between two warnings of one reason.
 	repeatAfter = 6 * time.Hour
 	// lookEvery is how often the time is compared.
-	lookEvery = time.Minute
+	lookEvery = 10 * time.Second
 
 	reasonExpires     = "WebhookCertificateExpires"
 	reasonNotRenewed  = "WebhookCertificateNotReady"

@@ -29,7 +29,9 @@ func (s *Source) Files(mgr ctrl.Manager, options Options, directory string) erro
 	if err := s.start(mgr, OriginFiles, options); err != nil {
 		return err
 	}
-	watcher.RegisterCallback(func(tls.Certificate) { s.offerFile(watcher, required) })
+	s.offerFile(watcher, required)
+	// The watcher holds its lock while it calls, and offerFile asks it.
+	watcher.RegisterCallback(func(tls.Certificate) { go s.offerFile(watcher, required) })
 	return errors.Join(mgr.Add(watcher), mgr.Add(follows))
 }
 

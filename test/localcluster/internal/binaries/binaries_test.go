@@ -20,6 +20,7 @@ func TestCacheKeyChangesWithWhatDecidesTheBinary(t *testing.T) {
 		"version":                  cacheKey("etcd", "v1.0.1", []byte("mod"), []byte("sum")),
 		"go.mod":                   cacheKey("etcd", "v1.0.0", []byte("mod2"), []byte("sum")),
 		"go.sum":                   cacheKey("etcd", "v1.0.0", []byte("mod"), []byte("sum2")),
+		"a source of our own":      cacheKey("etcd", "v1.0.0", []byte("mod"), []byte("sum"), []byte("main")),
 		"border of go.mod, go.sum": cacheKey("etcd", "v1.0.0", []byte("mods"), []byte("um")),
 	} {
 		if key == base {
@@ -62,6 +63,13 @@ func TestSelect(t *testing.T) {
 	some, err := Select([]string{"kwok", "etcd"})
 	if err != nil || len(some) != 2 || some[0].Name != "etcd" {
 		t.Errorf("have %v, %v", some, err)
+	}
+	needed, err := Select(nil)
+	if err != nil || len(needed) != len(Components())-1 {
+		t.Errorf("cert-manager is built on demand only; have %v, %v", needed, err)
+	}
+	if named, err := Select([]string{"cert-manager"}); err != nil || len(named) != 1 {
+		t.Errorf("have %v, %v", named, err)
 	}
 	if _, err := Select([]string{"kubelet"}); err == nil {
 		t.Error("an unknown component was accepted")

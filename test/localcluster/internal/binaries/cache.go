@@ -48,12 +48,37 @@ func newTarget(c Component, source string) (target, error) {
 	if err != nil {
 		return target{}, fmt.Errorf("%s: %w", module, err)
 	}
-	return target{c, module, version, cacheKey(c.Name, version, goMod, goSum)}, nil
+	sources, err := c.sources(module)
+	if err != nil {
+		return target{}, err
+	}
+	return target{c, module, version, cacheKey(c.Name, version, goMod, goSum, sources...)}, nil
 }
 
-func cacheKey(name, version string, goMod, goSum []byte) string {
+// sources are the files of a component whose main is ours.
+func (c Component) sources(module string) ([][]byte, error) {
+	if c.Package != "." {
+		return nil, nil
+	}
+	paths, err := filepath.Glob(filepath.Join(module, "*.go"))
+	if err != nil {
+		return nil, err
+	}
+	var all [][]byte
+	for _, path := range paths {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, data)
+	}
+	return all, nil
+}
+
+func cacheKey(name, version string, goMod, goSum []byte, sources ...[]byte) string {
 	hash := sha256.New()
-	for _, part := range [][]byte{goMod, goSum, []byte(runtime.GOOS + "/" + runtime.GOARCH), []byte(recipe)} {
+	parts := append([][]byte{goMod, goSum, []byte(runtime.GOOS + "/" + runtime.GOARCH), []byte(recipe)}, sources...)
+	for _, part := range parts {
 		fmt.Fprintf(hash, "%d\n", len(part))
 		hash.Write(part)
 	}

@@ -17,30 +17,33 @@ type Component struct {
 	// Release is the module whose version is the component's.
 	Release string
 	stamps  func(version string) []string
+	// onDemand is built only when it is named.
+	onDemand bool
 }
 
 // Components lists all, in the order in which they are wanted first: the first three are enough for an API server.
 func Components() []Component {
 	const kubernetes = "k8s.io/kubernetes"
 	kube := func(name string) Component {
-		return Component{name, "kubernetes", kubernetes + "/cmd/" + name, kubernetes, kubernetesStamps}
+		return Component{Name: name, Folder: "kubernetes", Package: kubernetes + "/cmd/" + name, Release: kubernetes, stamps: kubernetesStamps}
 	}
 	const etcd = "go.etcd.io/etcd/server/v3"
 	return []Component{
-		{"etcd", "kubernetes", etcd, etcd, noStamps},
+		{Name: "etcd", Folder: "kubernetes", Package: etcd, Release: etcd, stamps: noStamps},
 		kube("kubectl"),
 		kube("kube-apiserver"),
 		kube("kube-controller-manager"),
 		kube("kube-scheduler"),
-		{"kwok", "kwok", "sigs.k8s.io/kwok/cmd/kwok", "sigs.k8s.io/kwok", kwokStamps},
+		{Name: "kwok", Folder: "kwok", Package: "sigs.k8s.io/kwok/cmd/kwok", Release: "sigs.k8s.io/kwok", stamps: kwokStamps},
+		{Name: "cert-manager", Folder: "certmanager", Package: ".", Release: "github.com/cert-manager/cert-manager", stamps: certManagerStamps, onDemand: true},
 	}
 }
 
-// Select returns the named components, or all when no name is given.
+// Select returns the named components, or, when no name is given, all that a cluster needs.
 func Select(names []string) ([]Component, error) {
 	all := Components()
 	if len(names) == 0 {
-		return all, nil
+		return slices.DeleteFunc(all, func(c Component) bool { return c.onDemand }), nil
 	}
 	var known []string
 	for _, c := range all {
@@ -67,6 +70,10 @@ func noStamps(string) []string { return nil }
 
 func kwokStamps(version string) []string {
 	return []string{"sigs.k8s.io/kwok/pkg/consts.Version=" + strings.TrimPrefix(version, "v")}
+}
+
+func certManagerStamps(version string) []string {
+	return []string{"github.com/cert-manager/cert-manager/pkg/util.AppVersion=" + version}
 }
 
 func kubernetesStamps(version string) []string {
