@@ -141,7 +141,7 @@ test-install: build assets cert-manager ## Test the manifests, and the manager w
 	KUBERNAUT_BIN=$(BIN) $(GINKGO_RUN) ./test/install/...
 
 .PHONY: deploy
-deploy: ## Install config/default on the cluster that $KUBECONFIG points to; it needs cert-manager, and an image (docs/admin.md).
+deploy: ## Install config/default on the cluster that $KUBECONFIG points to; it needs cert-manager, and an image (config/README.md).
 	kubectl apply --server-side -k config/default
 
 .PHONY: test-e2e
