@@ -595,14 +595,29 @@ func (d *decider) monitor() {
 		d.conditions.Set(workflowexecutionv1.ConditionVerified, metav1.ConditionUnknown, ReasonUnverified, verdict.unknown)
 		d.complete(workflowexecutionv1.OutcomeUnverified, ReasonUnverified, "every step is completed; "+verdict.unknown)
 	case !d.now.Time.Before(deadline):
-		d.conditions.False(workflowexecutionv1.ConditionVerified, ReasonIneffective, verdict.unhealthy)
-		d.blame(noStep, shared.ErrorIneffective, "the steps are completed, but within timeouts.monitoring the target did not become healthy: "+verdict.unhealthy)
-		d.conclude()
+		d.ineffective("within timeouts.monitoring the target did not become healthy: " + verdict.unhealthy)
+	case verdict.failed != "" && !d.now.Time.Before(d.believedAt()):
+		d.ineffective("the target's own controller has given up on it: " + verdict.failed)
 	default:
 		d.status.HealthySince = nil
 		d.conditions.False(workflowexecutionv1.ConditionVerified, ReasonNotHealthy, verdict.unhealthy)
 		d.wakeAt = deadline
+		if verdict.failed != "" {
+			d.wakeAt = machinery.Earliest(deadline, d.believedAt())
+		}
 	}
+}
+
+func (d *decider) ineffective(why string) {
+	d.conditions.False(workflowexecutionv1.ConditionVerified, ReasonIneffective, why)
+	d.blame(noStep, shared.ErrorIneffective, "the steps are completed, but "+why)
+	d.conclude()
+}
+
+// believedAt is from when on a target is believed to have failed. Before, it may be the failure that the workflow repairs: a
+// Deployment that has exceeded its progress deadline says so until its new pods make progress.
+func (d *decider) believedAt() time.Time {
+	return d.status.MonitoringStartTime.Add(stabilizationWindow(d.workflow))
 }
 
 func (d *decider) stabilize(deadline time.Time) {
@@ -623,8 +638,9 @@ func (d *decider) stabilize(deadline time.Time) {
 	d.complete(outcome, reason, message)
 }
 
-// observation sums up the health of the changed targets: what is not healthy, and what cannot be determined.
-type observation struct{ unhealthy, unknown string }
+// observation sums up the health of the changed targets: what is not healthy, what of it will not become so by itself, and what
+// cannot be determined.
+type observation struct{ unhealthy, failed, unknown string }
 
 func (d *decider) observe() observation {
 	var o observation
@@ -641,6 +657,9 @@ func (d *decider) observe() observation {
 			o.unknown = state.health.Message
 		default:
 			o.unhealthy = target.String() + ": " + state.health.Message
+			if state.health.Status == shared.HealthFailed {
+				o.failed = o.unhealthy
+			}
 		}
 	}
 	return o

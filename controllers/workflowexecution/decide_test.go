@@ -398,8 +398,20 @@ func TestMonitoring(t *testing.T) {
 		}
 	})
 	t.Run("unhealthy at the deadline is ineffective", func(t *testing.T) {
-		c := monitoring(t).target(shared.HealthFailed, 5)
+		c := monitoring(t).target(shared.HealthInProgress, 5)
 		c.now = c.now.Add(defaultMonitoring)
+		c.decide()
+		c.wantFailed(shared.ErrorIneffective, nil)
+	})
+	t.Run("failed for good is ineffective before the deadline, but not before it can have taken up the change", func(t *testing.T) {
+		c := monitoring(t).target(shared.HealthFailed, 5)
+		if status := c.decide(); status.Phase != workflowexecutionv1.PhaseMonitoring {
+			t.Fatalf("got %s", status.Phase)
+		}
+		if want := c.now.Add(defaultStabilization); !c.last.wakeAt.Equal(want) {
+			t.Errorf("wakes at %s, want %s", c.last.wakeAt, want)
+		}
+		c.now = c.last.wakeAt
 		c.decide()
 		c.wantFailed(shared.ErrorIneffective, nil)
 	})
