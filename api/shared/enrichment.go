@@ -7,6 +7,9 @@ import (
 
 // Enrichment is what was read about a target; the content of Secrets is never part of it.
 type Enrichment struct {
+	// observedAt is when the target was read; ages are counted from it.
+	// +optional
+	ObservedAt *metav1.Time `json:"observedAt,omitempty"`
 	// targetUID is the UID of the target that was read; empty when it could not be.
 	// +optional
 	// +kubebuilder:validation:Type=string
@@ -58,6 +61,10 @@ type Enrichment struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=16
 	Revisions []Revision `json:"revisions,omitempty"`
+	// changedAt is the time before which the Deployment did not yet run what it runs now. A restart changes nothing by this
+	// measure. Absent when no revision is kept that runs anything else.
+	// +optional
+	ChangedAt *metav1.Time `json:"changedAt,omitempty"`
 	// gitOps says who manages the target from a repository.
 	// +optional
 	GitOps *GitOpsFacts `json:"gitOps,omitempty"`
@@ -151,7 +158,8 @@ type ContainerProblem struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	Reason string `json:"reason,omitempty"`
-	// message is the kubelet's message, cut to its bound.
+	// message is the kubelet's message on why the container waits, cut to its bound. What a container wrote itself before it
+	// ended is left out, since it may hold secrets.
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	Message string `json:"message,omitempty"`
@@ -161,6 +169,14 @@ type ContainerProblem struct {
 	// restartCount is how often the container was restarted.
 	// +optional
 	RestartCount int32 `json:"restartCount,omitempty"`
+	// memoryLimitBytes is the most memory that the container may use, in bytes; absent when it has no limit.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	MemoryLimitBytes *int64 `json:"memoryLimitBytes,omitempty"`
+	// revision is the number of the Deployment's revision that the pod belongs to; 0 when it belongs to none.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Revision int64 `json:"revision,omitempty"`
 }
 
 // WarningEvent is a recent event of type Warning.
@@ -252,6 +268,13 @@ type Revision struct {
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	AvailableReplicas int32 `json:"availableReplicas,omitempty"`
+	// createdAt is when the revision was first rolled out.
+	// +optional
+	CreatedAt *metav1.Time `json:"createdAt,omitempty"`
+	// sameAsCurrent says whether the revision runs the same as the current one: they differ by a restart at most. To return to
+	// such a revision changes nothing.
+	// +optional
+	SameAsCurrent bool `json:"sameAsCurrent,omitempty"`
 }
 
 // GitOpsTool is a tool that manages objects from a repository.
@@ -304,6 +327,32 @@ type FailedWorkflow struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	Playbook string `json:"playbook,omitempty"`
+	// steps is what became of the first steps of the workflow, in its order.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	Steps []PastStep `json:"steps,omitempty"`
+}
+
+// PastStep is what became of a step of a workflow that failed.
+type PastStep struct {
+	// name is the name of the step.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Name string `json:"name,omitempty"`
+	// action is the type of its action.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	Action string `json:"action,omitempty"`
+	// phase is the phase that the step ended in, such as completed, failed or rolled_back.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	Phase string `json:"phase,omitempty"`
+	// message says what happened, cut to its bound.
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	Message string `json:"message,omitempty"`
 }
 
 // Classification is what policies say about a target.

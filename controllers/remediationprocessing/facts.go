@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -20,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"kubernaut.io/kubernaut/api/shared"
@@ -46,7 +46,6 @@ const (
 	mostEvents     = 16
 	mostNodes      = 16
 	mostBudgets    = 8
-	mostRevisions  = 16
 
 	longestMessage       = 1024
 	longestShortMessage  = 512
@@ -70,26 +69,6 @@ const (
 	fluxKustomizeLabel     = "kustomize.toolkit.fluxcd.io/name"
 	fluxHelmLabel          = "helm.toolkit.fluxcd.io/name"
 )
-
-// annotationRevision is where the Deployment controller writes the number of a revision.
-const annotationRevision = "deployment.kubernetes.io/revision"
-
-// revisionsOf are the revisions that a Deployment keeps, the newest first. One that has no number yet is left out.
-func revisionsOf(deployment client.Object, replicaSets []appsv1.ReplicaSet) []shared.Revision {
-	var revisions []shared.Revision
-	for i := range replicaSets {
-		number, err := strconv.ParseInt(replicaSets[i].Annotations[annotationRevision], 10, 64)
-		if err != nil || number <= 0 {
-			continue
-		}
-		revisions = append(revisions, shared.Revision{
-			Number: number, Current: replicaSets[i].Annotations[annotationRevision] == deployment.GetAnnotations()[annotationRevision],
-			AvailableReplicas: replicaSets[i].Status.AvailableReplicas,
-		})
-	}
-	slices.SortFunc(revisions, func(a, b shared.Revision) int { return cmp.Compare(b.Number, a.Number) })
-	return revisions[:min(len(revisions), mostRevisions)]
-}
 
 // newTarget is an empty object of the target's type; nil for a kind whose facts are not read.
 func newTarget(gvk schema.GroupVersionKind) client.Object {
@@ -284,15 +263,21 @@ func podLabelsOf(object client.Object) labels.Set {
 	}
 }
 
-// containerProblems are the containers that wait, and the last ends of those that ended badly, the waiting ones first.
-func containerProblems(pods []corev1.Pod) []shared.ContainerProblem {
+// containerProblems are the containers that wait, and the last ends of those that ended badly, the waiting ones first. The numbers
+// of a Deployment's revisions are those of the ReplicaSets that own the pods.
+func containerProblems(pods []corev1.Pod, revisions map[types.UID]int64) []shared.ContainerProblem {
 	var problems []shared.ContainerProblem
-	for _, pod := range pods {
-		for _, container := range pod.Status.InitContainerStatuses {
-			problems = append(problems, problemsOf(pod.Name, container, true)...)
+	for i := range pods {
+		pod := &pods[i]
+		base := shared.ContainerProblem{Pod: pod.Name}
+		if owner := metav1.GetControllerOf(pod); owner != nil {
+			base.Revision = revisions[owner.UID]
 		}
-		for _, container := range pod.Status.ContainerStatuses {
-			problems = append(problems, problemsOf(pod.Name, container, false)...)
+		for j := range pod.Status.InitContainerStatuses {
+			problems = append(problems, problemsOf(base, pod.Spec.InitContainers, &pod.Status.InitContainerStatuses[j], true)...)
+		}
+		for j := range pod.Status.ContainerStatuses {
+			problems = append(problems, problemsOf(base, pod.Spec.Containers, &pod.Status.ContainerStatuses[j], false)...)
 		}
 	}
 	slices.SortStableFunc(problems, func(a, b shared.ContainerProblem) int {
@@ -308,10 +293,9 @@ func stateOrder(problem shared.ContainerProblem) int {
 	return 1
 }
 
-func problemsOf(pod string, container corev1.ContainerStatus, initial bool) []shared.ContainerProblem {
-	base := shared.ContainerProblem{
-		Pod: pod, Container: container.Name, Image: machinery.Cut(container.Image, longestImage), RestartCount: container.RestartCount,
-	}
+func problemsOf(base shared.ContainerProblem, specs []corev1.Container, container *corev1.ContainerStatus, initial bool) []shared.ContainerProblem {
+	base.Container, base.Image, base.RestartCount = container.Name, machinery.Cut(container.Image, longestImage), container.RestartCount
+	base.MemoryLimitBytes = memoryLimit(specs, container.Name)
 	var problems []shared.ContainerProblem
 	if waiting := container.State.Waiting; waiting != nil {
 		problem := base
@@ -329,10 +313,20 @@ func problemsOf(pod string, container corev1.ContainerStatus, initial bool) []sh
 	return problems
 }
 
+// terminated leaves the message out: the container wrote it, or it is the end of its log, and both may hold secrets.
 func terminated(base shared.ContainerProblem, end *corev1.ContainerStateTerminated) shared.ContainerProblem {
 	base.State, base.ExitCode = shared.ContainerTerminated, new(end.ExitCode)
-	base.Reason, base.Message = machinery.Cut(end.Reason, longestReason), machinery.Cut(end.Message, longestShortMessage)
+	base.Reason = machinery.Cut(end.Reason, longestReason)
 	return base
+}
+
+func memoryLimit(containers []corev1.Container, name string) *int64 {
+	for i := range containers {
+		if limit, limited := containers[i].Resources.Limits[corev1.ResourceMemory]; limited && containers[i].Name == name {
+			return new(limit.Value())
+		}
+	}
+	return nil
 }
 
 // nodeNames are the nodes that the pods run on, by name.

@@ -14,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -152,6 +153,7 @@ func TestGatherDeployment(t *testing.T) {
 	t.Parallel()
 	got := gatherOf(t, targetOf("apps/v1", "Deployment", "shop", "cart"), byLabel, interceptor.Funcs{}, stuck()...)
 	want := shared.Enrichment{
+		ObservedAt:      new(metav1.NewTime(began.Truncate(time.Second))),
 		TargetUID:       "d",
 		NamespaceLabels: map[string]shared.LabelText{"kubernaut.io/environment": "production"},
 		Health: shared.Health{
@@ -272,28 +274,6 @@ func TestPoliciesThatAreNotLoaded(t *testing.T) {
 	}
 }
 
-func TestRevisions(t *testing.T) {
-	t.Parallel()
-	numbered := func(number string, available int32) appsv1.ReplicaSet {
-		return appsv1.ReplicaSet{
-			ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{annotationRevision: number}}, Status: appsv1.ReplicaSetStatus{AvailableReplicas: available},
-		}
-	}
-	deployment := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{annotationRevision: "10"}}}
-	got := revisionsOf(deployment, []appsv1.ReplicaSet{numbered("9", 0), numbered("8", 2), numbered("10", 0), numbered("", 1), numbered("x", 1)})
-	want := []shared.Revision{{Number: 10, Current: true}, {Number: 9}, {Number: 8, AvailableReplicas: 2}}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
-	var many []appsv1.ReplicaSet
-	for i := range 30 {
-		many = append(many, numbered(fmt.Sprint(i+1), 0))
-	}
-	if got := revisionsOf(deployment, many); len(got) != mostRevisions || got[0].Number != 30 {
-		t.Errorf("got %+v", got)
-	}
-}
-
 func TestContainerProblems(t *testing.T) {
 	t.Parallel()
 	ended := func(code int32, reason string) *corev1.ContainerStateTerminated {
@@ -332,13 +312,42 @@ func TestContainerProblems(t *testing.T) {
 			t.Parallel()
 			pod := corev1.Pod{Status: corev1.PodStatus{InitContainerStatuses: test.init, ContainerStatuses: test.main}}
 			var got []string
-			for _, problem := range containerProblems([]corev1.Pod{pod}) {
+			for _, problem := range containerProblems([]corev1.Pod{pod}, nil) {
 				got = append(got, fmt.Sprintf("%s %s %s", problem.Container, problem.State, problem.Reason))
 			}
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestWhatIsKnownOfAProblem(t *testing.T) {
+	t.Parallel()
+	pod := corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: "cart-1-a", OwnerReferences: ownedBy("ReplicaSet", "cart-1", "r")},
+		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "side"}, {
+			Name: "app", Resources: corev1.ResourceRequirements{Limits: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("128Mi")}},
+		}}},
+		Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{
+			{Name: "side", State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ErrImagePull"}}},
+			{
+				Name: "app", Image: "cart:1", RestartCount: 3,
+				LastTerminationState: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
+					ExitCode: 137, Reason: "OOMKilled", Message: "connecting with password hunter2",
+				}},
+			},
+		}},
+	}
+	want := []shared.ContainerProblem{
+		{Pod: "cart-1-a", Container: "side", State: shared.ContainerWaiting, Reason: "ErrImagePull", Revision: 7},
+		{
+			Pod: "cart-1-a", Container: "app", Image: "cart:1", State: shared.ContainerTerminated, Reason: "OOMKilled", ExitCode: new(int32(137)),
+			RestartCount: 3, Revision: 7, MemoryLimitBytes: new(int64(128 << 20)),
+		},
+	}
+	if diff := cmp.Diff(want, containerProblems([]corev1.Pod{pod}, map[types.UID]int64{"r": 7})); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

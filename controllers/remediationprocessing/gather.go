@@ -54,6 +54,8 @@ type survey struct {
 	// object is the target; nil when it cannot be read.
 	object client.Object
 	pods   []corev1.Pod
+	// revisions are the numbers of a Deployment's revisions by the UIDs of their ReplicaSets.
+	revisions map[types.UID]int64
 	// relatives are the UIDs of the target, of what stands between it and its pods, and of these.
 	relatives map[types.UID]bool
 	facts     shared.Enrichment
@@ -65,6 +67,7 @@ func (r *Reconciler) gather(ctx context.Context, processing *remediationprocessi
 	ctx, cancel := context.WithTimeout(ctx, gatherLimit)
 	defer cancel()
 	s := &survey{live: r.Clients.Live, now: r.Clock.Now(), subject: processing.Spec.Target, relatives: map[types.UID]bool{}}
+	s.facts.ObservedAt = new(metav1.NewTime(s.now.Truncate(time.Second)))
 	snapshot := Snapshot{processing: processing}
 	s.readNamespace(ctx)
 	snapshot.unread = s.readTarget(ctx)
@@ -182,7 +185,7 @@ func (s *survey) readOwners(ctx context.Context) {
 func (s *survey) readPods(ctx context.Context) {
 	if pod, ok := s.object.(*corev1.Pod); ok {
 		s.pods = []corev1.Pod{*pod}
-		s.facts.Containers = containerProblems(s.pods)
+		s.facts.Containers = containerProblems(s.pods, s.revisions)
 		return
 	}
 	selector, selects, err := selectorOf(s.object)
@@ -214,7 +217,7 @@ func (s *survey) readPods(ctx context.Context) {
 			s.relatives[list.Items[i].UID] = true
 		}
 	}
-	s.facts.Containers = containerProblems(s.pods)
+	s.facts.Containers = containerProblems(s.pods, s.revisions)
 }
 
 func (s *survey) replicaSets(ctx context.Context, selector labels.Selector) (map[types.UID]bool, error) {
@@ -233,7 +236,8 @@ func (s *survey) replicaSets(ctx context.Context, selector labels.Selector) (map
 		}
 	}
 	list.Items = slices.DeleteFunc(list.Items, func(replicaSet appsv1.ReplicaSet) bool { return !owned[replicaSet.UID] })
-	s.facts.Revisions = revisionsOf(s.object, list.Items)
+	h := historyOf(s.object, list.Items)
+	s.facts.Revisions, s.facts.ChangedAt, s.revisions = h.revisions, h.changedAt, h.numbers
 	return owned, nil
 }
 

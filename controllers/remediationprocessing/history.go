@@ -18,6 +18,9 @@ import (
 const (
 	longestFailure = 1024
 	longestAction  = 63
+	longestPhase   = 63
+	longestPast    = 256
+	mostPastSteps  = 32
 )
 
 // readFailedWorkflow reads what the workflow did whose failure a recovery follows, and which playbook it came from: that stands on
@@ -64,12 +67,19 @@ func (s *survey) readSibling(ctx context.Context, processing *remediationprocess
 
 func failedWorkflow(workflow *workflowexecutionv1.WorkflowExecution) *shared.FailedWorkflow {
 	status := &workflow.Status
-	history := &shared.FailedWorkflow{
+	past := &shared.FailedWorkflow{
 		Name: workflow.Name, FailedAction: machinery.Cut(status.FailedAction, longestAction), ErrorType: status.ErrorType,
 		FailureReason: machinery.Cut(status.FailureReason, longestFailure), Outcome: string(status.Outcome),
 	}
 	if status.FailedStep != nil {
-		history.FailedStep = new(*status.FailedStep)
+		past.FailedStep = new(*status.FailedStep)
 	}
-	return history
+	for i := range status.Steps[:min(len(status.Steps), mostPastSteps)] {
+		step := &status.Steps[i]
+		past.Steps = append(past.Steps, shared.PastStep{
+			Name: step.Name, Action: machinery.Cut(step.Action, longestAction),
+			Phase: machinery.Cut(string(step.Phase), longestPhase), Message: machinery.Cut(step.Message, longestPast),
+		})
+	}
+	return past
 }

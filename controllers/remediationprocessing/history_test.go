@@ -14,6 +14,7 @@ import (
 	remediationprocessingv1 "kubernaut.io/kubernaut/api/remediationprocessing/v1"
 	"kubernaut.io/kubernaut/api/shared"
 	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
+	"kubernaut.io/kubernaut/controllers/machinery"
 )
 
 func childOf(name string, owner types.UID) metav1.ObjectMeta {
@@ -27,6 +28,10 @@ func TestFailedWorkflow(t *testing.T) {
 		workflow.Status = workflowexecutionv1.WorkflowExecutionStatus{
 			Phase: workflowexecutionv1.PhaseFailed, Outcome: workflowexecutionv1.OutcomeRolledBack, FailedStep: new(int32(1)),
 			FailedAction: "scale-deployment", ErrorType: shared.ErrorTimeout, FailureReason: "too slow",
+			Steps: []workflowexecutionv1.StepStatus{
+				{Name: "tell", Action: string(shared.ActionNotifyOnly), Phase: workflowexecutionv1.StepCompleted},
+				{Name: "scale", Action: string(shared.ActionScaleDeployment), Phase: workflowexecutionv1.StepRolledBack, Message: strings.Repeat("x", 300)},
+			},
 		}
 		if change != nil {
 			change(workflow)
@@ -42,6 +47,10 @@ func TestFailedWorkflow(t *testing.T) {
 		return &shared.FailedWorkflow{
 			Name: "stuck-recovery-1", FailedStep: new(int32(1)), FailedAction: "scale-deployment", ErrorType: shared.ErrorTimeout,
 			FailureReason: "too slow", Outcome: "RolledBack", Playbook: playbook,
+			Steps: []shared.PastStep{
+				{Name: "tell", Action: "notify-only", Phase: "completed"},
+				{Name: "scale", Action: "scale-deployment", Phase: "rolled_back", Message: machinery.Cut(strings.Repeat("x", 300), longestPast)},
+			},
 		}
 	}
 	tests := map[string]struct {
