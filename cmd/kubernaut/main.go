@@ -7,13 +7,13 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"kubernaut.io/kubernaut/cmd/kubernaut/app"
-	"kubernaut.io/kubernaut/cmd/kubernaut/policy"
+	"kubernaut.io/kubernaut/cmd/kubernaut/terminal"
 	"kubernaut.io/kubernaut/policies/gate"
 )
 
 func main() {
 	gate.MaybeChild()
-	if err := app.NewCommand().ExecuteContext(ctrl.SetupSignalHandler()); err != nil {
-		os.Exit(policy.ExitCode(err))
+	if err := app.CommandFor(os.Args).ExecuteContext(ctrl.SetupSignalHandler()); err != nil {
+		os.Exit(terminal.ExitCode(err))
 	}
 }

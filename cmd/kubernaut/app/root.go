@@ -8,18 +8,20 @@ import (
 
 	"kubernaut.io/kubernaut/cmd/kubernaut/certs"
 	"kubernaut.io/kubernaut/cmd/kubernaut/policy"
+	"kubernaut.io/kubernaut/cmd/kubernaut/terminal"
 )
 
 // NewCommand is the kubernaut command with everything below it.
 func NewCommand() *cobra.Command {
-	root := &cobra.Command{
+	root := terminal.Group(&cobra.Command{
 		Use:           "kubernaut",
 		Short:         "Repair workloads on Kubernetes, safely",
 		Long:          "Kubernaut repairs workloads on Kubernetes: every change passes admission webhooks and an OPA safety gate,\nhappens exactly once, and is explained afterwards.",
 		SilenceUsage:  true,
 		SilenceErrors: false,
 		Version:       version(),
-	}
+	})
+	root.SetFlagErrorFunc(terminal.FlagError)
 	root.AddCommand(newManagerCommand(), certs.NewCommand(), policy.NewCommand())
 	return root
 }

@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"kubernaut.io/kubernaut/cmd/kubernaut/terminal"
 	"kubernaut.io/kubernaut/controllers/identity"
 	"kubernaut.io/kubernaut/webhooks/certs"
 )
@@ -27,11 +28,10 @@ const (
 
 // NewCommand is kubernaut certs with everything below it.
 func NewCommand() *cobra.Command {
-	command := &cobra.Command{
+	command := terminal.Group(&cobra.Command{
 		Use:   "certs",
 		Short: "Look at the certificate of the webhooks",
-		Args:  cobra.NoArgs,
-	}
+	})
 	command.AddCommand(newStatusCommand())
 	return command
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"kubernaut.io/kubernaut/cmd/kubernaut/terminal"
 	"kubernaut.io/kubernaut/policies/gate/authoring"
 )
 
@@ -30,7 +31,7 @@ is undefined, an undefined reference makes a rule undefined, and a rule that is 
 Exit codes: 0 all is well; 1 a rule would not fire in silence, or a file is not formatted; 2 wrong arguments, an unreadable file, or a
 policy that does not compile.`,
 		Example: "  kubernaut policy check my-policies\n  kubernaut policy check --baseline -o json",
-		RunE: run(func(command *cobra.Command, args []string) error {
+		RunE: terminal.Run(func(command *cobra.Command, args []string) error {
 			return flags.run(command.OutOrStdout(), args)
 		}),
 	}
@@ -62,7 +63,7 @@ func (f *checkFlags) run(out io.Writer, args []string) error {
 		if report.Problems == nil {
 			report.Problems = []authoring.Problem{}
 		}
-		if err := writeJSON(out, report); err != nil {
+		if err := terminal.WriteJSON(out, report); err != nil {
 			return err
 		}
 	} else {
@@ -76,28 +77,28 @@ func checkResult(problems []authoring.Problem) error {
 		return nil
 	}
 	if problems[0].Kind == authoring.KindCompile {
-		return usage(fmt.Errorf("the policies do not compile: %s", count(len(problems), "problem")))
+		return terminal.Usage(fmt.Errorf("the policies do not compile: %s", terminal.Count(len(problems), "problem")))
 	}
-	return findings(count(len(problems), "problem"))
+	return terminal.Findings(terminal.Count(len(problems), "problem"))
 }
 
 func (r checkReport) print(out io.Writer) {
 	printProblems(out, r.Problems)
 	if len(r.Problems) == 0 {
-		fmt.Fprintf(out, "%s: %s\n", count(len(r.Policies), "policy"), painter(out).green("ok"))
+		fmt.Fprintf(out, "%s: %s\n", terminal.Count(len(r.Policies), "policy"), terminal.Painter(out).Green("ok"))
 	}
 }
 
 func printProblems(out io.Writer, problems []authoring.Problem) {
-	colour := painter(out)
+	colour := terminal.Painter(out)
 	said := ""
 	for _, problem := range problems {
-		fmt.Fprintf(out, "%s: %s\n", colour.bold(problem.Place()), colour.red(problem.Message))
+		fmt.Fprintf(out, "%s: %s\n", colour.Bold(problem.Place()), colour.Red(problem.Message))
 		if problem.Line != "" {
 			fmt.Fprintf(out, "  %s\n", problem.Line)
 		}
 		if caret := problem.Caret(); caret != "" {
-			fmt.Fprintf(out, "  %s\n", colour.red(caret))
+			fmt.Fprintf(out, "  %s\n", colour.Red(caret))
 		}
 		// The same advice once is enough.
 		if problem.Hint != "" && problem.Hint != said {
@@ -126,5 +127,5 @@ func compileFailure(out io.Writer, err error) error {
 		return err
 	}
 	printProblems(out, wrong.Problems)
-	return usage(fmt.Errorf("the policies do not compile: %s", count(len(wrong.Problems), "problem")))
+	return terminal.Usage(fmt.Errorf("the policies do not compile: %s", terminal.Count(len(wrong.Problems), "problem")))
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"kubernaut.io/kubernaut/cmd/kubernaut/terminal"
 	"kubernaut.io/kubernaut/policies/gate/authoring"
 )
 
@@ -23,7 +24,7 @@ and what its tests show.
 
 ` + exitCodes,
 		Example: "  kubernaut policy docs my-policies --out-dir docs",
-		RunE: run(func(command *cobra.Command, args []string) error {
+		RunE: terminal.Run(func(command *cobra.Command, args []string) error {
 			set, err := folders.load(args)
 			if err != nil {
 				return err

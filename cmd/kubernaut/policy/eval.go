@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"kubernaut.io/kubernaut/api/shared"
+	"kubernaut.io/kubernaut/cmd/kubernaut/terminal"
 	"kubernaut.io/kubernaut/policies/gate"
 	"kubernaut.io/kubernaut/policies/gate/authoring"
 )
@@ -66,8 +67,8 @@ Facts come from a file with parts of the input document. What it does not say is
 Exit codes: 0 the steps were judged; 1 a verdict was at least as hard as --fail-on; 2 wrong arguments, an unreadable file, or a policy
 that does not compile.`,
 		Example: "  kubernaut policy eval -f workflow.yaml --facts facts.yaml\n  kubernaut policy eval -f workflow.yaml --policies my-policies --explain",
-		Args:    usageArgs(cobra.NoArgs),
-		RunE: run(func(command *cobra.Command, _ []string) error {
+		Args:    terminal.Args(cobra.NoArgs),
+		RunE: terminal.Run(func(command *cobra.Command, _ []string) error {
 			return flags.run(command.Context(), command.InOrStdin(), command.OutOrStdout(), command.ErrOrStderr())
 		}),
 	}
@@ -131,7 +132,7 @@ func (f *evalFlags) run(ctx context.Context, in io.Reader, out, problems io.Writ
 		report.Steps = append(report.Steps, newStepReport(input, evaluation))
 	}
 	if f.output.format == formatJSON {
-		err = writeJSON(out, report)
+		err = terminal.WriteJSON(out, report)
 	} else {
 		report.print(out, f.explain)
 	}
@@ -165,7 +166,7 @@ func (f *evalFlags) result(report evalReport) error {
 	if names == nil {
 		return nil
 	}
-	return findings(strings.Join(names, ", "))
+	return terminal.Findings(strings.Join(names, ", "))
 }
 
 func (r evalReport) print(out io.Writer, explain bool) {
@@ -177,24 +178,13 @@ func (r evalReport) print(out io.Writer, explain bool) {
 	}
 }
 
-func (p paint) verdict(verdict shared.Verdict) string {
-	switch verdict {
-	case shared.VerdictAllow:
-		return p.green(string(verdict))
-	case shared.VerdictDeny:
-		return p.red(string(verdict))
-	default:
-		return p.yellow(string(verdict))
-	}
-}
-
 func (r stepReport) print(out io.Writer, explain bool) {
-	colour := painter(out)
-	fmt.Fprintf(out, "%s: %s", colour.bold(r.Step), r.Action)
+	colour := terminal.Painter(out)
+	fmt.Fprintf(out, "%s: %s", colour.Bold(r.Step), r.Action)
 	if r.Target != "" {
 		fmt.Fprintf(out, " of %s", r.Target)
 	}
-	fmt.Fprintf(out, ": %s\n", colour.verdict(r.Verdict))
+	fmt.Fprintf(out, ": %s\n", colour.Tone(terminal.VerdictTone(r.Verdict), string(r.Verdict)))
 	for _, rule := range r.Rules {
 		printFired(out, rule)
 	}
@@ -208,12 +198,12 @@ func (r stepReport) print(out io.Writer, explain bool) {
 		for i, fact := range r.Missing {
 			paths[i] = fact.Path
 		}
-		fmt.Fprintf(out, "  %s %s\n", colour.faint("unknown:"), strings.Join(paths, ", "))
+		fmt.Fprintf(out, "  %s %s\n", colour.Faint("unknown:"), strings.Join(paths, ", "))
 	}
 }
 
 func printFired(out io.Writer, rule authoring.FiredRule) {
-	colour := painter(out)
+	colour := terminal.Painter(out)
 	name := rule.Policy
 	if rule.Code != "" {
 		name += "/" + rule.Code
@@ -225,9 +215,9 @@ func printFired(out io.Writer, rule authoring.FiredRule) {
 	if rule.Recorded {
 		effect = "recorded only: " + effect
 	}
-	fmt.Fprintf(out, "  %s %s: %s\n", effect, colour.bold(name), rule.Message)
+	fmt.Fprintf(out, "  %s %s: %s\n", effect, colour.Bold(name), rule.Message)
 	if rule.File != "" {
-		fmt.Fprintf(out, "    %s\n", colour.faint(fmt.Sprintf("%s:%d", rule.File, rule.Row)))
+		fmt.Fprintf(out, "    %s\n", colour.Faint(fmt.Sprintf("%s:%d", rule.File, rule.Row)))
 	}
 	for _, fact := range rule.Facts {
 		fmt.Fprintf(out, "    %s\n", factText(fact))
@@ -235,13 +225,13 @@ func printFired(out io.Writer, rule authoring.FiredRule) {
 }
 
 func printSilent(out io.Writer, rule authoring.SilentRule) {
-	colour := painter(out)
-	place := colour.faint(fmt.Sprintf("%s:%d", rule.File, rule.Row))
+	colour := terminal.Painter(out)
+	place := colour.Faint(fmt.Sprintf("%s:%d", rule.File, rule.Row))
 	if rule.NotAsked {
 		fmt.Fprintf(out, "  %s %s would fire, but the policy is not asked about this step, by its match or its stages\n    %s\n",
-			colour.bold(rule.Policy), rule.Rule, place)
+			colour.Bold(rule.Policy), rule.Rule, place)
 		return
 	}
-	fmt.Fprintf(out, "  %s %s did not fire\n    %s\n", colour.bold(rule.Policy), rule.Rule, place)
+	fmt.Fprintf(out, "  %s %s did not fire\n    %s\n", colour.Bold(rule.Policy), rule.Rule, place)
 	printLines(out, rule.Why, "    ")
 }

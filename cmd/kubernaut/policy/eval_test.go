@@ -9,6 +9,7 @@ import (
 
 	"kubernaut.io/kubernaut/api/shared"
 	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
+	"kubernaut.io/kubernaut/cmd/kubernaut/terminal"
 	"kubernaut.io/kubernaut/policies/gate"
 )
 
@@ -123,39 +124,39 @@ func TestEval(t *testing.T) {
     input.target.object.spec.replicas = 2
   unknown: cluster.nodes, impact.changes, impact.podsAffectedPercent, namespace.annotations, plan.digest, requester, rollback, target.drift, target.owners
 `
-	if diff := cmp.Diff(want, got.out); diff != "" || got.code != ExitOK {
+	if diff := cmp.Diff(want, got.out); diff != "" || got.code != terminal.ExitOK {
 		t.Errorf("exit code %d, (-want +got):\n%s", got.code, diff)
 	}
 
 	all := []string{"eval", "-f", "workflow.yaml", "--facts", "facts.yaml"}
 	with := func(more ...string) []string { return append(append([]string{}, all...), more...) }
-	kubernaut(t, with()...).want(t, ExitOK, "image: update-image of Deployment shop/cart: Allow", "tell: notify-only: Allow")
-	kubernaut(t, with("--fail-on", "Hold")...).want(t, ExitFindings, "scale Deny")
-	kubernaut(t, with("--step", "tell", "--fail-on", "RequireApproval")...).want(t, ExitOK)
-	kubernaut(t, with("--policies", "mine", "--baseline=false", "--step", "image")...).want(t, ExitOK,
+	kubernaut(t, with()...).want(t, terminal.ExitOK, "image: update-image of Deployment shop/cart: Allow", "tell: notify-only: Allow")
+	kubernaut(t, with("--fail-on", "Hold")...).want(t, terminal.ExitFindings, "scale Deny")
+	kubernaut(t, with("--step", "tell", "--fail-on", "RequireApproval")...).want(t, terminal.ExitOK)
+	kubernaut(t, with("--policies", "mine", "--baseline=false", "--step", "image")...).want(t, terminal.ExitOK,
 		"image: update-image of Deployment shop/cart: Deny", "mine/night.rego:3", `input.target.namespace = "shop"`)
-	kubernaut(t, with("--policies", "audit", "--step", "image")...).want(t, ExitOK, ": Allow", "recorded only: Deny night/shop")
-	kubernaut(t, with("--policies", "audit", "--step", "image", "--enforce")...).want(t, ExitOK, ": Deny", "Deny night/shop")
-	kubernaut(t, with("--policies", "approval", "--step", "image")...).want(t, ExitOK, ": RequireApproval", "RequireApproval (2 people)")
-	kubernaut(t, with("--policies", "mine", "--step", "tell", "--explain")...).want(t, ExitOK,
+	kubernaut(t, with("--policies", "audit", "--step", "image")...).want(t, terminal.ExitOK, ": Allow", "recorded only: Deny night/shop")
+	kubernaut(t, with("--policies", "audit", "--step", "image", "--enforce")...).want(t, terminal.ExitOK, ": Deny", "Deny night/shop")
+	kubernaut(t, with("--policies", "approval", "--step", "image")...).want(t, terminal.ExitOK, ": RequireApproval", "RequireApproval (2 people)")
+	kubernaut(t, with("--policies", "mine", "--step", "tell", "--explain")...).want(t, terminal.ExitOK,
 		"Deny night/shop", "input.target.namespace = null")
-	kubernaut(t, with("--step", "tell", "--explain")...).want(t, ExitOK,
+	kubernaut(t, with("--step", "tell", "--explain")...).want(t, terminal.ExitOK,
 		"registries deny did not fire", "registries.rego:16: not is_permitted", "is_permitted holds", `input.step.action.type = "notify-only"`)
-	kubernaut(t, with("--policies", "elsewhere", "--step", "image", "--explain")...).want(t, ExitOK, ": Allow", "would fire, but the policy is not asked")
-	kubernaut(t, with("--policies", "elsewhere", "--step", "tell", "--explain")...).want(t, ExitOK, ": Hold")
-	kubernaut(t, with("--stage", "rollback")...).want(t, ExitOK, "recorded only: Deny replica_bounds")
+	kubernaut(t, with("--policies", "elsewhere", "--step", "image", "--explain")...).want(t, terminal.ExitOK, ": Allow", "would fire, but the policy is not asked")
+	kubernaut(t, with("--policies", "elsewhere", "--step", "tell", "--explain")...).want(t, terminal.ExitOK, ": Hold")
+	kubernaut(t, with("--stage", "rollback")...).want(t, terminal.ExitOK, "recorded only: Deny replica_bounds")
 
-	kubernaut(t, with("--policies", "broken")...).want(t, ExitUsage, "input.taregt")
-	kubernaut(t, with("--baseline=false")...).want(t, ExitUsage, "--policies")
-	kubernaut(t, with("--step", "none")...).want(t, ExitUsage, "scale, image, tell")
-	kubernaut(t, with("--stage", "later")...).want(t, ExitUsage, "--stage")
-	kubernaut(t, with("--time", "noon")...).want(t, ExitUsage, "--time")
-	kubernaut(t, with("--fail-on", "Allow")...).want(t, ExitUsage, "--fail-on")
-	kubernaut(t, with("extra")...).want(t, ExitUsage)
-	kubernaut(t, "eval").want(t, ExitUsage, "-f")
-	kubernaut(t, "eval", "-f", "none.yaml").want(t, ExitUsage, "none.yaml")
-	kubernaut(t, "eval", "-f", "workflow.yaml", "--facts", "typo.yaml").want(t, ExitUsage, "objekt", "kubernaut policy input")
-	kubernaut(t, "eval", "-f", "workflow.yaml", "--facts", "wrong-step.yaml").want(t, ExitUsage, "steps.none")
+	kubernaut(t, with("--policies", "broken")...).want(t, terminal.ExitUsage, "input.taregt")
+	kubernaut(t, with("--baseline=false")...).want(t, terminal.ExitUsage, "--policies")
+	kubernaut(t, with("--step", "none")...).want(t, terminal.ExitUsage, "scale, image, tell")
+	kubernaut(t, with("--stage", "later")...).want(t, terminal.ExitUsage, "--stage")
+	kubernaut(t, with("--time", "noon")...).want(t, terminal.ExitUsage, "--time")
+	kubernaut(t, with("--fail-on", "Allow")...).want(t, terminal.ExitUsage, "--fail-on")
+	kubernaut(t, with("extra")...).want(t, terminal.ExitUsage)
+	kubernaut(t, "eval").want(t, terminal.ExitUsage, "-f")
+	kubernaut(t, "eval", "-f", "none.yaml").want(t, terminal.ExitUsage, "none.yaml")
+	kubernaut(t, "eval", "-f", "workflow.yaml", "--facts", "typo.yaml").want(t, terminal.ExitUsage, "objekt", "kubernaut policy input")
+	kubernaut(t, "eval", "-f", "workflow.yaml", "--facts", "wrong-step.yaml").want(t, terminal.ExitUsage, "steps.none")
 
 	var report evalReport
 	if err := json.Unmarshal([]byte(kubernaut(t, with("-o", "json")...).out), &report); err != nil {
@@ -168,9 +169,9 @@ func TestEval(t *testing.T) {
 
 func TestInput(t *testing.T) {
 	inFolder(t, map[string]string{"workflow.yaml": workflowManifest, "facts.yaml": factsFile})
-	kubernaut(t, "input", "-f", "workflow.yaml").want(t, ExitUsage, "--step")
+	kubernaut(t, "input", "-f", "workflow.yaml").want(t, terminal.ExitUsage, "--step")
 	got := kubernaut(t, "input", "-f", "workflow.yaml", "--facts", "facts.yaml", "--step", "scale", "--time", "2026-03-01T12:00:00.000000001Z", "--stage", "step")
-	got.want(t, ExitOK)
+	got.want(t, terminal.ExitOK)
 	var input gate.Input
 	if err := json.Unmarshal([]byte(got.out), &input); err != nil {
 		t.Fatal(err)
@@ -195,7 +196,7 @@ func TestDataOfASecretIsNoFact(t *testing.T) {
 		"facts.yaml":    "target: {object: {apiVersion: v1, kind: Secret, metadata: {managedFields: []}, data: {key: c2VjcmV0}}}\n",
 	})
 	got := kubernaut(t, "input", "-f", "workflow.yaml", "--facts", "facts.yaml", "--step", "scale")
-	got.want(t, ExitOK, `"kind": "Secret"`)
+	got.want(t, terminal.ExitOK, `"kind": "Secret"`)
 	if strings.Contains(got.out, "c2VjcmV0") || strings.Contains(got.out, "managedFields") {
 		t.Error("the data of a Secret was printed")
 	}

@@ -17,6 +17,7 @@ import (
 
 	"kubernaut.io/kubernaut/api/shared"
 	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
+	"kubernaut.io/kubernaut/cmd/kubernaut/terminal"
 	"kubernaut.io/kubernaut/controllers/kubernetesexecution/actions"
 	"kubernaut.io/kubernaut/controllers/workflowexecution/planning"
 	"kubernaut.io/kubernaut/policies/gate"
@@ -343,8 +344,8 @@ What neither the workflow nor the facts say is null, and named in input.missing.
 
 ` + exitCodes,
 		Example: "  kubernaut policy input -f workflow.yaml --facts facts.yaml --step scale",
-		Args:    usageArgs(cobra.NoArgs),
-		RunE: run(func(command *cobra.Command, _ []string) error {
+		Args:    terminal.Args(cobra.NoArgs),
+		RunE: terminal.Run(func(command *cobra.Command, _ []string) error {
 			inputs, err := flags.load(command.InOrStdin())
 			if err != nil {
 				return err
@@ -356,7 +357,7 @@ What neither the workflow nor the facts say is null, and named in input.missing.
 				}
 				return fmt.Errorf("the workflow has several steps: choose one of %s with --step", strings.Join(names, ", "))
 			}
-			return writeJSON(command.OutOrStdout(), inputs[0])
+			return terminal.WriteJSON(command.OutOrStdout(), inputs[0])
 		}),
 	}
 	flags.add(command)

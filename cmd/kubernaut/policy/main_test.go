@@ -6,6 +6,7 @@ import (
 	"os"
 	"testing"
 
+	"kubernaut.io/kubernaut/cmd/kubernaut/terminal"
 	"kubernaut.io/kubernaut/policies/gate"
 )
 
@@ -19,10 +20,10 @@ func TestMain(m *testing.M) {
 	}
 	if len(os.Args) < 2 || os.Args[1] != "policy" {
 		fmt.Fprintln(os.Stderr, "there is only kubernaut policy here")
-		os.Exit(ExitUsage)
+		os.Exit(terminal.ExitUsage)
 	}
 	command := NewCommand()
 	command.SilenceUsage = true
 	command.SetArgs(os.Args[2:])
-	os.Exit(ExitCode(command.ExecuteContext(context.Background())))
+	os.Exit(terminal.ExitCode(command.ExecuteContext(context.Background())))
 }

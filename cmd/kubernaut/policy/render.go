@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	safetyv1alpha1 "kubernaut.io/kubernaut/api/safety/v1alpha1"
+	"kubernaut.io/kubernaut/cmd/kubernaut/terminal"
 	"kubernaut.io/kubernaut/policies/gate/authoring"
 )
 
@@ -32,7 +33,7 @@ same text. What admission would refuse is refused here, a test that fails too.
 
 ` + exitCodes,
 		Example: "  kubernaut policy render my-policies --enforcement Audit | kubectl apply -f -\n  kubernaut policy render my-policies --out-dir manifests",
-		RunE: run(func(command *cobra.Command, args []string) error {
+		RunE: terminal.Run(func(command *cobra.Command, args []string) error {
 			return flags.run(command.Context(), command.OutOrStdout(), command.ErrOrStderr(), args)
 		}),
 	}

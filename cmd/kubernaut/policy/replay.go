@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"kubernaut.io/kubernaut/cmd/kubernaut/terminal"
 	"kubernaut.io/kubernaut/policies/gate/authoring"
 )
 
@@ -41,8 +42,8 @@ Exit codes: 0 nothing became milder but what was expected; 1 something did, or l
 file, or a policy that does not compile.`,
 		Example: "  kubernaut policy replay --decisions decisions.jsonl --policies my-policies --enforce\n" +
 			"  kubernaut policy replay --decisions decisions.jsonl.gz --policies my-policies --expect night/too_late",
-		Args: usageArgs(cobra.NoArgs),
-		RunE: run(func(command *cobra.Command, _ []string) error {
+		Args: terminal.Args(cobra.NoArgs),
+		RunE: terminal.Run(func(command *cobra.Command, _ []string) error {
 			return flags.run(command.Context(), command.InOrStdin(), command.OutOrStdout(), command.ErrOrStderr())
 		}),
 	}
@@ -77,7 +78,7 @@ func (f *replayFlags) run(ctx context.Context, in io.Reader, out, messages io.Wr
 		return compileFailure(messages, err)
 	}
 	if f.output.format == formatJSON {
-		err = writeJSON(out, report)
+		err = terminal.WriteJSON(out, report)
 	} else {
 		printReplay(out, report)
 	}
@@ -93,15 +94,15 @@ func (f *replayFlags) result(report *authoring.ReplayReport) error {
 	}
 	var wrong []string
 	if unexpected := report.Unexpected(); unexpected > 0 {
-		wrong = append(wrong, count(unexpected, "verdict")+" became milder; if that is what you want, name the rules with --expect")
+		wrong = append(wrong, terminal.Count(unexpected, "verdict")+" became milder; if that is what you want, name the rules with --expect")
 	}
 	if report.Invalid > 0 && !f.skipInvalid {
-		wrong = append(wrong, count(report.Invalid, "line")+" could not be judged; --skip-invalid leaves them out")
+		wrong = append(wrong, terminal.Count(report.Invalid, "line")+" could not be judged; --skip-invalid leaves them out")
 	}
 	if wrong == nil {
 		return nil
 	}
-	return findings(strings.Join(wrong, "; "))
+	return terminal.Findings(strings.Join(wrong, "; "))
 }
 
 func openLog(in io.Reader, name string) (log io.Reader, done func(), err error) {
@@ -125,31 +126,31 @@ func openLog(in io.Reader, name string) (log io.Reader, done func(), err error) 
 }
 
 func printReplay(out io.Writer, report *authoring.ReplayReport) {
-	colour := painter(out)
+	colour := terminal.Painter(out)
 	for _, flip := range report.Flips {
 		change := fmt.Sprintf("%s → %s", flip.From, flip.To)
 		switch {
 		case flip.Looser && !flip.Expected:
-			change = colour.red(change)
+			change = colour.Red(change)
 		case flip.Looser:
-			change = colour.green(change + " (expected)")
+			change = colour.Green(change + " (expected)")
 		default:
-			change = colour.yellow(change)
+			change = colour.Yellow(change)
 		}
-		fmt.Fprintf(out, "%s  %d×  %s: %s\n", change, flip.Count, colour.bold(flip.Rule), flip.Message)
+		fmt.Fprintf(out, "%s  %d×  %s: %s\n", change, flip.Count, colour.Bold(flip.Rule), flip.Message)
 		ids := strings.Join(flip.IDs, ", ")
 		if flip.Count > len(flip.IDs) {
 			ids += ", …"
 		}
-		fmt.Fprintf(out, "  %s\n", colour.faint(ids))
+		fmt.Fprintf(out, "  %s\n", colour.Faint(ids))
 	}
 	for _, line := range report.InvalidLines {
 		fmt.Fprintf(out, "line %d: %s\n", line.Line, line.Reason)
 	}
 	if more := report.Invalid - len(report.InvalidLines); more > 0 {
-		fmt.Fprintf(out, "… and %s more\n", count(more, "line"))
+		fmt.Fprintf(out, "… and %s more\n", terminal.Count(more, "line"))
 	}
-	fmt.Fprintf(out, "%s judged again, %d with the same verdict\n", count(report.Decisions, "decision"), report.Same)
+	fmt.Fprintf(out, "%s judged again, %d with the same verdict\n", terminal.Count(report.Decisions, "decision"), report.Same)
 }
 
 // progress counts on a terminal.
@@ -160,7 +161,7 @@ type progress struct {
 }
 
 func newProgress(out io.Writer) *progress {
-	if !isTerminal(out) {
+	if !terminal.IsTerminal(out) {
 		return &progress{}
 	}
 	return &progress{out: out}
@@ -173,7 +174,7 @@ func (p *progress) show(done int) {
 		return
 	}
 	p.last, p.shown = time.Now(), true
-	fmt.Fprintf(p.out, "\r%s judged again", count(done, "decision"))
+	fmt.Fprintf(p.out, "\r%s judged again", terminal.Count(done, "decision"))
 }
 
 func (p *progress) end() {

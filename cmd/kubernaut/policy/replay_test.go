@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"kubernaut.io/kubernaut/cmd/kubernaut/terminal"
 	"kubernaut.io/kubernaut/policies/gate"
 )
 
@@ -51,18 +52,18 @@ Allow → Deny  1×  night/night: nothing is changed at night
   2
 3 decisions judged again, 1 with the same verdict
 `
-	if diff := cmp.Diff(want, got.out); diff != "" || got.code != ExitFindings {
+	if diff := cmp.Diff(want, got.out); diff != "" || got.code != terminal.ExitFindings {
 		t.Errorf("exit code %d, (-want +got):\n%s", got.code, diff)
 	}
-	kubernaut(t, with("--expect", "night/old")...).want(t, ExitOK, "Deny → Allow (expected)")
-	kubernaut(t, with("--expect", "other")...).want(t, ExitFindings, "1 verdict became milder")
-	kubernaut(t, with("-o", "json", "--expect", "night")...).want(t, ExitOK, `"decisions": 3`, `"looser": true`)
-	kubernaut(t, with("--expect", "night", "--decisions", "bad.jsonl")...).want(t, ExitFindings, "line 4: it has no input", "1 line could not be judged")
-	kubernaut(t, with("--expect", "night", "--decisions", "bad.jsonl", "--skip-invalid")...).want(t, ExitOK)
-	kubernaut(t, with("--decisions", "none.jsonl")...).want(t, ExitUsage, "--decision-log-inputs")
-	kubernaut(t, with("--decisions", "broken.gz")...).want(t, ExitUsage, "broken.gz")
-	kubernaut(t, with("--decisions", "missing")...).want(t, ExitUsage, "missing")
-	kubernaut(t, "replay", "--policies", "mine").want(t, ExitUsage, "--decisions")
+	kubernaut(t, with("--expect", "night/old")...).want(t, terminal.ExitOK, "Deny → Allow (expected)")
+	kubernaut(t, with("--expect", "other")...).want(t, terminal.ExitFindings, "1 verdict became milder")
+	kubernaut(t, with("-o", "json", "--expect", "night")...).want(t, terminal.ExitOK, `"decisions": 3`, `"looser": true`)
+	kubernaut(t, with("--expect", "night", "--decisions", "bad.jsonl")...).want(t, terminal.ExitFindings, "line 4: it has no input", "1 line could not be judged")
+	kubernaut(t, with("--expect", "night", "--decisions", "bad.jsonl", "--skip-invalid")...).want(t, terminal.ExitOK)
+	kubernaut(t, with("--decisions", "none.jsonl")...).want(t, terminal.ExitUsage, "--decision-log-inputs")
+	kubernaut(t, with("--decisions", "broken.gz")...).want(t, terminal.ExitUsage, "broken.gz")
+	kubernaut(t, with("--decisions", "missing")...).want(t, terminal.ExitUsage, "missing")
+	kubernaut(t, "replay", "--policies", "mine").want(t, terminal.ExitUsage, "--decisions")
 
 	file, err := os.Create("log.jsonl.gz")
 	if err != nil {
@@ -75,5 +76,5 @@ Allow → Deny  1×  night/night: nothing is changed at night
 	if err := packed.Close(); err != nil {
 		t.Fatal(err)
 	}
-	kubernaut(t, with("--decisions", "log.jsonl.gz", "--expect", "night")...).want(t, ExitOK, "3 decisions judged again")
+	kubernaut(t, with("--decisions", "log.jsonl.gz", "--expect", "night")...).want(t, terminal.ExitOK, "3 decisions judged again")
 }

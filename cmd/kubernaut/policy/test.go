@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"kubernaut.io/kubernaut/cmd/kubernaut/terminal"
 	"kubernaut.io/kubernaut/policies/gate/authoring"
 )
 
@@ -39,7 +40,7 @@ Where allowing is right, the METADATA of the test says so:
 Exit codes: 0 all is well; 1 a test failed, the coverage is too low, or a verdict turned into allow; 2 wrong arguments, an unreadable
 file, or a policy that does not compile.`,
 		Example: "  kubernaut policy test my-policies --fail-closed --min-coverage 100\n  kubernaut policy test --baseline -o junit > report.xml",
-		RunE: run(func(command *cobra.Command, args []string) error {
+		RunE: terminal.Run(func(command *cobra.Command, args []string) error {
 			return flags.run(command.Context(), command.OutOrStdout(), command.ErrOrStderr(), args)
 		}),
 	}
@@ -68,7 +69,7 @@ func (f *testFlags) run(ctx context.Context, out, problems io.Writer, args []str
 	}
 	switch f.output.format {
 	case formatJSON:
-		err = writeJSON(out, report)
+		err = terminal.WriteJSON(out, report)
 	case formatJUnit:
 		err = writeJUnit(out, report)
 	default:
@@ -84,7 +85,7 @@ func (f *testFlags) run(ctx context.Context, out, problems io.Writer, args []str
 func (f *testFlags) result(report *authoring.TestReport) error {
 	var wrong []string
 	if bad := report.Count(authoring.Failed) + report.Count(authoring.Errored); bad > 0 {
-		wrong = append(wrong, fmt.Sprintf("%d of %s failed", bad, count(len(report.Tests), "test")))
+		wrong = append(wrong, fmt.Sprintf("%d of %s failed", bad, terminal.Count(len(report.Tests), "test")))
 	}
 	if len(report.Tests) == 0 {
 		wrong = append(wrong, "there are no tests: write them in <policy>_test.rego beside the policy")
@@ -93,25 +94,25 @@ func (f *testFlags) result(report *authoring.TestReport) error {
 		wrong = append(wrong, fmt.Sprintf("the coverage is %.1f %%, which is less than %v", report.Coverage.Percent, f.minCoverage))
 	}
 	if len(report.FailClosed) > 0 {
-		wrong = append(wrong, fmt.Sprintf("%s to allow when something is missing", count(len(report.FailClosed), "way")))
+		wrong = append(wrong, fmt.Sprintf("%s to allow when something is missing", terminal.Count(len(report.FailClosed), "way")))
 	}
 	if wrong == nil {
 		return nil
 	}
-	return findings(strings.Join(wrong, "; "))
+	return terminal.Findings(strings.Join(wrong, "; "))
 }
 
 func (f *testFlags) print(out io.Writer, report *authoring.TestReport) {
-	colour := painter(out)
+	colour := terminal.Painter(out)
 	for _, test := range report.Tests {
 		word := map[authoring.Outcome]string{
-			authoring.Passed: colour.green("pass"), authoring.Failed: colour.red("FAIL"),
-			authoring.Errored: colour.red("ERROR"), authoring.Skipped: colour.yellow("skip"),
+			authoring.Passed: colour.Green("pass"), authoring.Failed: colour.Red("FAIL"),
+			authoring.Errored: colour.Red("ERROR"), authoring.Skipped: colour.Yellow("skip"),
 		}[test.Outcome]
 		if test.Outcome == authoring.Passed && !f.verbose {
 			continue
 		}
-		fmt.Fprintf(out, "%s:%d: %s %s\n", test.File, test.Row, word, colour.bold(test.Name))
+		fmt.Fprintf(out, "%s:%d: %s %s\n", test.File, test.Row, word, colour.Bold(test.Name))
 		if test.Message != "" {
 			fmt.Fprintf(out, "  %s\n", test.Message)
 		}
@@ -123,7 +124,7 @@ func (f *testFlags) print(out io.Writer, report *authoring.TestReport) {
 	for _, opening := range report.FailClosed {
 		printOpening(out, opening)
 	}
-	fmt.Fprintf(out, "%s passed", count(report.Count(authoring.Passed), "test"))
+	fmt.Fprintf(out, "%s passed", terminal.Count(report.Count(authoring.Passed), "test"))
 	for _, outcome := range []authoring.Outcome{authoring.Failed, authoring.Errored, authoring.Skipped} {
 		if number := report.Count(outcome); number > 0 {
 			fmt.Fprintf(out, ", %d %s", number, map[authoring.Outcome]string{
@@ -150,22 +151,22 @@ func rows(ranges [][2]int) string {
 }
 
 func printOpening(out io.Writer, opening authoring.Opening) {
-	colour := painter(out)
+	colour := terminal.Painter(out)
 	if opening.Path == "" {
-		fmt.Fprintf(out, "%s: %s\n", opening.File, colour.red("no test has a rule of "+opening.Policy+" fire, so nothing could be left out: write one"))
+		fmt.Fprintf(out, "%s: %s\n", opening.File, colour.Red("no test has a rule of "+opening.Policy+" fire, so nothing could be left out: write one"))
 		return
 	}
 	fmt.Fprintf(out, "%s:%d: %s\n  in %s\n", opening.File, opening.Row,
-		colour.red(fmt.Sprintf("%s no longer fires, and it is allowed, when %s is %s", opening.Rule, opening.Path, opening.Left)), opening.Test)
+		colour.Red(fmt.Sprintf("%s no longer fires, and it is allowed, when %s is %s", opening.Rule, opening.Path, opening.Left)), opening.Test)
 }
 
 // printLines shows an explanation: the lines of the policy with what they read, and below them what explains them.
 func printLines(out io.Writer, lines []authoring.Line, margin string) {
-	colour := painter(out)
+	colour := terminal.Painter(out)
 	for _, line := range lines {
 		place := ""
 		if line.Row > 0 {
-			place = colour.faint(fmt.Sprintf("%s:%d: ", baseName(line.File), line.Row))
+			place = colour.Faint(fmt.Sprintf("%s:%d: ", baseName(line.File), line.Row))
 		}
 		fmt.Fprintf(out, "%s%s%s\n", margin, place, line.Text)
 		for _, fact := range append(line.Facts, line.Values...) {

@@ -17,6 +17,7 @@ import (
 
 	"kubernaut.io/kubernaut/api/shared"
 	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
+	"kubernaut.io/kubernaut/cmd/kubernaut/terminal"
 	"kubernaut.io/kubernaut/config/crd"
 	"kubernaut.io/kubernaut/controllers/kubernetesexecution/actions"
 	"kubernaut.io/kubernaut/webhooks/rules"
@@ -49,7 +50,7 @@ func readWorkflow(in io.Reader, name string) (*workflowexecutionv1.WorkflowExecu
 		}
 	}
 	if len(found) != 1 {
-		return nil, fmt.Errorf("%s: it holds %s; one is needed, of kind WorkflowExecution", name, count(len(found), "workflow"))
+		return nil, fmt.Errorf("%s: it holds %s; one is needed, of kind WorkflowExecution", name, terminal.Count(len(found), "workflow"))
 	}
 	workflow, err := decodeWorkflow(found[0])
 	if err != nil {
