@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/client-go/transport"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
@@ -37,6 +38,9 @@ type Options struct {
 	Concurrency int
 	// Clock is the time; nil is the real one.
 	Clock clock.PassiveClock
+	// WrapTransport wraps the transport of every client of the controllers and of the actions; nil wraps nothing. That of the
+	// manager's own clients is set in its configuration.
+	WrapTransport transport.WrapperFunc
 }
 
 // reconciler is what every controller has.
@@ -118,12 +122,16 @@ func (s *setup) identities() (err error) {
 	if s.controllers, err = identity.NewIssuer(s.mgr.GetConfig(), s.options.Namespace); err != nil {
 		return err
 	}
+	s.controllers.Wrap = s.options.WrapTransport
 	config, err := s.controllers.Config(identity.KubernetesExecution)
 	if err != nil {
 		return err
 	}
-	s.actions, err = identity.NewIssuer(config, s.options.Namespace)
-	return err
+	if s.actions, err = identity.NewIssuer(config, s.options.Namespace); err != nil {
+		return err
+	}
+	s.actions.Wrap = s.options.WrapTransport
+	return nil
 }
 
 func (s *setup) clients(account string) (machinery.Clients, error) {

@@ -32,6 +32,10 @@ const tokenRequestTimeout = 10 * time.Second
 
 // Issuer obtains tokens for ServiceAccounts of one namespace with the identity of its own configuration.
 type Issuer struct {
+	// Wrap wraps the transport of every client that is given out, below its credentials; nil wraps nothing. The user agent of a
+	// request is the account.
+	Wrap transport.WrapperFunc
+
 	base      *rest.Config
 	requester kubernetes.Interface
 	namespace string
@@ -56,6 +60,7 @@ func (i *Issuer) Config(account string) (*rest.Config, error) {
 	}
 	config := rest.AnonymousClientConfig(i.base)
 	config.UserAgent = account
+	config.Wrap(i.Wrap)
 	config.Wrap(transport.ResettableTokenSourceWrapTransport(source))
 	return config, nil
 }
