@@ -2,7 +2,6 @@
 package controllers
 
 import (
-	"context"
 	"fmt"
 	"slices"
 
@@ -34,6 +33,8 @@ type Options struct {
 	Namespace string
 	// Gate is the safety gate.
 	Gate *gate.Gate
+	// Facts are what the gate judges on, from the manager's cache.
+	Facts *facts.Facts
 	// Concurrency is how many objects of a kind are reconciled at once.
 	Concurrency int
 	// Clock is the time; nil is the real one.
@@ -60,10 +61,7 @@ func Setup(mgr ctrl.Manager, options Options) error {
 	if err := mgr.Add(&safetypolicy.Loader{Cache: mgr.GetCache(), Gate: options.Gate}); err != nil {
 		return fmt.Errorf("loader of policies: %w", err)
 	}
-	known, err := facts.New(context.Background(), mgr.GetCache(), options.Gate, options.Clock)
-	if err != nil {
-		return fmt.Errorf("facts: %w", err)
-	}
+	known := options.Facts
 	effect := effects.New(s.actionClients)
 	analysts := playbook.New(mgr.GetCache())
 	for _, c := range []struct {

@@ -24,6 +24,8 @@ type Options struct {
 	Namespace string
 	// Policies checks a SafetyPolicy: the safety gate.
 	Policies PolicyReviewer
+	// Preview says what the safety gate would say about a new workflow; nil says nothing.
+	Preview Previewer
 }
 
 // Setup registers all webhooks with the manager's webhook server. They are served by every replica, leader or not.
@@ -41,6 +43,9 @@ func Setup(mgr ctrl.Manager, options Options) error {
 		return err
 	}
 	workflows := &workflowExecutions{callers: who, authorizer: asks}
+	if options.Preview != nil {
+		workflows.preview = newPreview(options.Preview)
+	}
 	if err := register(mgr, workflowExecutionHook(), workflows); err != nil {
 		return err
 	}

@@ -28,6 +28,7 @@ func workflowExecutionHook() hook {
 type workflowExecutions struct {
 	callers
 	authorizer
+	preview *preview
 }
 
 // Default completes a new workflow, and gives an update back what admission once set.
@@ -58,7 +59,14 @@ func (w *workflowExecutions) ValidateCreate(ctx context.Context, object *workflo
 	if errs := rules.ValidateWorkflowExecution(object, caller, orchestrator); len(errs) > 0 {
 		return nil, workflowExecutionHook().refuse(object, errs)
 	}
-	return nil, w.reviewRights(ctx, object, orchestrator)
+	if err := w.reviewRights(ctx, object, orchestrator); err != nil {
+		return nil, err
+	}
+	if orchestrator {
+		return nil, nil // a controller reads no warnings
+	}
+	// Only now: a preview reads targets for whoever may get them.
+	return w.preview.warnings(ctx, object), nil
 }
 
 // reviewRights checks that whoever the workflow is run for could do it alone: for a workflow of the orchestrator that is the

@@ -106,15 +106,7 @@ func (g *Gate) Revision() string {
 // Evaluate judges one step. It always returns a verdict; what keeps it from judging is a deny with the code policy_error, which
 // names the policy at fault, or PolicyNone. The input must not change meanwhile.
 func (g *Gate) Evaluate(ctx context.Context, in *Input) Decision {
-	decision := Decision{Time: g.now()}
-	if in == nil {
-		decision.refuse("there is no input")
-	} else {
-		decision.Stage = in.Stage
-		g.judge(ctx, in, &decision)
-	}
-	decision.conclude()
-	decision.Duration = g.now().Sub(decision.Time)
+	decision := g.Preview(ctx, in)
 	observe(decision)
 	g.log.write(decision, in)
 	return decision

@@ -21,6 +21,7 @@ import (
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/config"
@@ -35,6 +36,7 @@ import (
 	remediationprocessingv1 "kubernaut.io/kubernaut/api/remediationprocessing/v1"
 	safetyv1alpha1 "kubernaut.io/kubernaut/api/safety/v1alpha1"
 	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
+	"kubernaut.io/kubernaut/controllers/facts"
 	"kubernaut.io/kubernaut/controllers/identity"
 	"kubernaut.io/kubernaut/policies/gate"
 	"kubernaut.io/kubernaut/test/cluster"
@@ -65,6 +67,7 @@ var (
 	certificate *certs.Source
 
 	controlPlane *envtest.Environment
+	aliceUser    = envtest.User{Name: "alice", Groups: []string{"on-call"}}
 )
 
 func TestMain(m *testing.M) {
@@ -104,7 +107,7 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	webhookURL = fmt.Sprintf("https://localhost:%d", webhookPort)
 	install(ctx)
 	grantAlice(ctx)
-	user, err := plane.Environment.AddUser(envtest.User{Name: "alice", Groups: []string{"on-call"}}, adminConfig)
+	user, err := plane.Environment.AddUser(aliceUser, adminConfig)
 	Expect(err).NotTo(HaveOccurred())
 	aliceConfig = user.Config()
 	alice = clientOf(aliceConfig)
@@ -136,7 +139,9 @@ func startManager(port int) *certs.Source {
 	Expect(source.SelfSigned(mgr, certs.Options{Namespace: operatorNamespace, ExtraDNSNames: []string{"localhost"}})).To(Succeed())
 	safety, err := gate.New(gate.Options{AwaitObjects: true})
 	Expect(err).NotTo(HaveOccurred())
-	Expect(webhooks.Setup(mgr, webhooks.Options{Namespace: operatorNamespace, Policies: safety})).To(Succeed())
+	known, err := facts.New(context.Background(), mgr.GetCache(), safety, clock.RealClock{})
+	Expect(err).NotTo(HaveOccurred())
+	Expect(webhooks.Setup(mgr, webhooks.Options{Namespace: operatorNamespace, Policies: safety, Preview: facts.NewPreview(known, mgr.GetClient())})).To(Succeed())
 	setupPolicies(mgr, safety)
 
 	ctx, stop := context.WithCancel(context.Background())

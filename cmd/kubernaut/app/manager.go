@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client/config"
@@ -36,6 +37,7 @@ import (
 	safetyv1alpha1 "kubernaut.io/kubernaut/api/safety/v1alpha1"
 	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
 	"kubernaut.io/kubernaut/controllers"
+	"kubernaut.io/kubernaut/controllers/facts"
 	"kubernaut.io/kubernaut/controllers/identity"
 	"kubernaut.io/kubernaut/policies/gate"
 	"kubernaut.io/kubernaut/webhooks"
@@ -237,10 +239,14 @@ func setup(mgr manager.Manager, source *certs.Source, safety *gate.Gate, options
 	if err := provideCertificate(mgr, source, options); err != nil {
 		return fmt.Errorf("--webhook-certs=%s: %w", options.WebhookCerts, err)
 	}
-	if err := webhooks.Setup(mgr, webhooks.Options{Namespace: options.Namespace, Policies: safety}); err != nil {
+	known, err := facts.New(context.Background(), mgr.GetCache(), safety, clock.RealClock{})
+	if err != nil {
+		return fmt.Errorf("facts: %w", err)
+	}
+	if err := webhooks.Setup(mgr, webhooks.Options{Namespace: options.Namespace, Policies: safety, Preview: facts.NewPreview(known, mgr.GetClient())}); err != nil {
 		return fmt.Errorf("webhooks: %w", err)
 	}
-	if err := controllers.Setup(mgr, controllers.Options{Namespace: options.Namespace, Gate: safety, Concurrency: options.Concurrency}); err != nil {
+	if err := controllers.Setup(mgr, controllers.Options{Namespace: options.Namespace, Gate: safety, Facts: known, Concurrency: options.Concurrency}); err != nil {
 		return fmt.Errorf("controllers: %w", err)
 	}
 	return errors.Join(
