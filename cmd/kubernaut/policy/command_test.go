@@ -154,7 +154,7 @@ func TestTest(t *testing.T) {
 		"bad/night_test.rego":     failingTest,
 		"untested/night.rego":     nightPolicy,
 		"silent/silent.rego":      silentPolicy,
-		"silent/silent_test.rego": "package kubernaut.safety.silent_test\n\nimport data.kubernaut.safety.silent\n\ntest_shop if terminal.Count(silent.deny) == 1 with input as {\"target\": {\"namespace\": \"shop\"}}\n",
+		"silent/silent_test.rego": "package kubernaut.safety.silent_test\n\nimport data.kubernaut.safety.silent\n\ntest_shop if count(silent.deny) == 1 with input as {\"target\": {\"namespace\": \"shop\"}}\n",
 		"broken/broken.rego":      "package kubernaut.safety.broken\n\ndeny contains \"x\" if input.taregt == 1\n",
 	})
 	kubernaut(t, "test", "--baseline", "--min-coverage", "100").want(t, terminal.ExitOK, "coverage 100.0 %")
