@@ -1,26 +1,39 @@
 package shared
 
 // ActionType is the exact name of an action in the catalogue; aliases are not accepted.
-// +kubebuilder:validation:Enum=scale-deployment;rollback-deployment;update-image;notify-only
+// +kubebuilder:validation:Enum=scale-deployment;restart-deployment;restart-pod;rollback-deployment;increase-resources;update-image;cordon-node;uncordon-node;notify-only
 type ActionType string
 
 // The actions of the catalogue.
 const (
 	ActionScaleDeployment    ActionType = "scale-deployment"
+	ActionRestartDeployment  ActionType = "restart-deployment"
+	ActionRestartPod         ActionType = "restart-pod"
 	ActionRollbackDeployment ActionType = "rollback-deployment"
+	ActionIncreaseResources  ActionType = "increase-resources"
 	ActionUpdateImage        ActionType = "update-image"
+	ActionCordonNode         ActionType = "cordon-node"
+	ActionUncordonNode       ActionType = "uncordon-node"
 	ActionNotifyOnly         ActionType = "notify-only"
 )
 
 // ActionTypes lists the catalogue in the order in which people read it.
 func ActionTypes() []ActionType {
-	return []ActionType{ActionScaleDeployment, ActionRollbackDeployment, ActionUpdateImage, ActionNotifyOnly}
+	return []ActionType{
+		ActionScaleDeployment, ActionRestartDeployment, ActionRestartPod, ActionRollbackDeployment, ActionIncreaseResources,
+		ActionUpdateImage, ActionCordonNode, ActionUncordonNode, ActionNotifyOnly,
+	}
 }
 
 // Action is one typed, small change of the cluster: a union of which exactly the member that type names is set.
 // +kubebuilder:validation:XValidation:rule="(self.type == 'scale-deployment') == has(self.scaleDeployment)",fieldPath=".scaleDeployment",message="is required when type is scale-deployment, and forbidden otherwise"
+// +kubebuilder:validation:XValidation:rule="(self.type == 'restart-deployment') == has(self.restartDeployment)",fieldPath=".restartDeployment",message="is required when type is restart-deployment, and forbidden otherwise"
+// +kubebuilder:validation:XValidation:rule="(self.type == 'restart-pod') == has(self.restartPod)",fieldPath=".restartPod",message="is required when type is restart-pod, and forbidden otherwise"
 // +kubebuilder:validation:XValidation:rule="(self.type == 'rollback-deployment') == has(self.rollbackDeployment)",fieldPath=".rollbackDeployment",message="is required when type is rollback-deployment, and forbidden otherwise"
+// +kubebuilder:validation:XValidation:rule="(self.type == 'increase-resources') == has(self.increaseResources)",fieldPath=".increaseResources",message="is required when type is increase-resources, and forbidden otherwise"
 // +kubebuilder:validation:XValidation:rule="(self.type == 'update-image') == has(self.updateImage)",fieldPath=".updateImage",message="is required when type is update-image, and forbidden otherwise"
+// +kubebuilder:validation:XValidation:rule="(self.type == 'cordon-node') == has(self.cordonNode)",fieldPath=".cordonNode",message="is required when type is cordon-node, and forbidden otherwise"
+// +kubebuilder:validation:XValidation:rule="(self.type == 'uncordon-node') == has(self.uncordonNode)",fieldPath=".uncordonNode",message="is required when type is uncordon-node, and forbidden otherwise"
 // +kubebuilder:validation:XValidation:rule="(self.type == 'notify-only') == has(self.notifyOnly)",fieldPath=".notifyOnly",message="is required when type is notify-only, and forbidden otherwise"
 type Action struct {
 	// type is the name of the action; it says which one of the other fields is set.
@@ -29,12 +42,27 @@ type Action struct {
 	// scaleDeployment sets the replicas of a Deployment.
 	// +optional
 	ScaleDeployment *ScaleDeployment `json:"scaleDeployment,omitempty"`
+	// restartDeployment replaces all pods of a Deployment, as its strategy paces it.
+	// +optional
+	RestartDeployment *RestartDeployment `json:"restartDeployment,omitempty"`
+	// restartPod deletes one pod, so that its controller makes another.
+	// +optional
+	RestartPod *RestartPod `json:"restartPod,omitempty"`
 	// rollbackDeployment returns the pod template of a Deployment to an earlier revision.
 	// +optional
 	RollbackDeployment *RollbackDeployment `json:"rollbackDeployment,omitempty"`
+	// increaseResources raises the memory or CPU of one container of a workload.
+	// +optional
+	IncreaseResources *IncreaseResources `json:"increaseResources,omitempty"`
 	// updateImage sets the image of one container of a workload.
 	// +optional
 	UpdateImage *UpdateImage `json:"updateImage,omitempty"`
+	// cordonNode keeps new pods from a node.
+	// +optional
+	CordonNode *CordonNode `json:"cordonNode,omitempty"`
+	// uncordonNode lets new pods onto a node again.
+	// +optional
+	UncordonNode *UncordonNode `json:"uncordonNode,omitempty"`
 	// notifyOnly tells people something and changes nothing in the cluster.
 	// +optional
 	NotifyOnly *NotifyOnly `json:"notifyOnly,omitempty"`
@@ -57,6 +85,42 @@ type ScaleDeployment struct {
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=1000
 	Replicas *int32 `json:"replicas,omitempty"`
+}
+
+// RestartDeployment replaces all pods of a Deployment, as its strategy paces it.
+type RestartDeployment struct {
+	// namespace is the namespace of the Deployment.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Namespace string `json:"namespace,omitempty"`
+	// name is the name of the Deployment.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name,omitempty"`
+}
+
+// RestartPod deletes one pod, so that its controller makes another.
+type RestartPod struct {
+	// namespace is the namespace of the pod.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Namespace string `json:"namespace,omitempty"`
+	// name is the name of the pod.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name,omitempty"`
+	// gracePeriodSeconds is how long the pod has to end, from 0 to 3600 seconds; left out, it is what the pod itself asks for.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=3600
+	GracePeriodSeconds *int64 `json:"gracePeriodSeconds,omitempty"`
+	// force allows it for a pod that no controller makes again; default false.
+	// +optional
+	Force *bool `json:"force,omitempty"`
 }
 
 // RollbackDeployment returns the pod template of a Deployment to that of an earlier revision.
@@ -89,6 +153,56 @@ const (
 	WorkloadDaemonSet   WorkloadKind = "DaemonSet"
 )
 
+// IncreaseResources raises the memory or CPU of one container of a workload. It never lowers anything.
+// +kubebuilder:validation:XValidation:rule="has(self.memoryRequest) || has(self.memoryLimit) || has(self.cpuRequest) || has(self.cpuLimit)",message="at least one of memoryRequest, memoryLimit, cpuRequest and cpuLimit is set"
+// +kubebuilder:validation:XValidation:rule="!has(self.memoryRequest) || !has(self.memoryLimit) || !isQuantity(self.memoryRequest) || !isQuantity(self.memoryLimit) || quantity(self.memoryRequest).compareTo(quantity(self.memoryLimit)) <= 0",fieldPath=".memoryRequest",message="must not be above memoryLimit"
+// +kubebuilder:validation:XValidation:rule="!has(self.cpuRequest) || !has(self.cpuLimit) || !isQuantity(self.cpuRequest) || !isQuantity(self.cpuLimit) || quantity(self.cpuRequest).compareTo(quantity(self.cpuLimit)) <= 0",fieldPath=".cpuRequest",message="must not be above cpuLimit"
+type IncreaseResources struct {
+	// namespace is the namespace of the workload.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Namespace string `json:"namespace,omitempty"`
+	// kind is the kind of the workload: Deployment, the default, StatefulSet or DaemonSet.
+	// +optional
+	// +kubebuilder:default=Deployment
+	Kind WorkloadKind `json:"kind,omitempty"`
+	// name is the name of the workload.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name,omitempty"`
+	// container is the name of the container, init containers included, whose resources are raised.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Container string `json:"container,omitempty"`
+	// memoryRequest is the memory that the container is promised, such as 512Mi; left out, it stays as it is.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="isQuantity(self) && quantity(self).isGreaterThan(quantity('0'))",message="must be a quantity above 0, such as 512Mi"
+	MemoryRequest string `json:"memoryRequest,omitempty"`
+	// memoryLimit is the most memory that the container may use, such as 1Gi; left out, it stays as it is.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="isQuantity(self) && quantity(self).isGreaterThan(quantity('0'))",message="must be a quantity above 0, such as 1Gi"
+	MemoryLimit string `json:"memoryLimit,omitempty"`
+	// cpuRequest is the CPU that the container is promised, such as 250m; left out, it stays as it is.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="isQuantity(self) && quantity(self).isGreaterThan(quantity('0'))",message="must be a quantity above 0, such as 250m"
+	CPURequest string `json:"cpuRequest,omitempty"`
+	// cpuLimit is the most CPU that the container may use, such as 1500m; left out, it stays as it is.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="isQuantity(self) && quantity(self).isGreaterThan(quantity('0'))",message="must be a quantity above 0, such as 1500m"
+	CPULimit string `json:"cpuLimit,omitempty"`
+}
+
 // UpdateImage sets the image of one container of a workload.
 type UpdateImage struct {
 	// namespace is the namespace of the workload.
@@ -115,6 +229,24 @@ type UpdateImage struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
 	Image string `json:"image,omitempty"`
+}
+
+// CordonNode keeps new pods from a node; those that run there stay.
+type CordonNode struct {
+	// name is the name of the node.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name,omitempty"`
+}
+
+// UncordonNode lets new pods onto a node again.
+type UncordonNode struct {
+	// name is the name of the node.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name,omitempty"`
 }
 
 // NotifyOnly tells people something and changes nothing in the cluster. A message reaches the outside world at least once.

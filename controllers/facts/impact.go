@@ -127,7 +127,7 @@ func (b builder) rollback(preparation *effects.Preparation) {
 	inverse := preparation.Inverse
 	b.input.Rollback = gate.Rollback{Available: new(inverse != nil && inverse.AbsentReason == ""), Proven: preparation.RollbackProven}
 	b.input.Rollback.Restores = []gate.RestoredField{}
-	if inverse != nil {
+	if inverse.Restores() {
 		for _, field := range inverse.Fields {
 			b.input.Rollback.Restores = append(b.input.Rollback.Restores, gate.RestoredField{Path: field.Path, Value: value(field.Before)})
 		}

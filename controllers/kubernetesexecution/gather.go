@@ -86,7 +86,8 @@ func (r *Reconciler) validate(ctx context.Context, execution *kubernetesexecutio
 		return r.validateRestore(ctx, execution, workflow)
 	}
 	preparation, err := r.Effects.Prepare(ctx, effects.Request{
-		Action: execution.Spec.Action, DryRun: true, Expected: execution.Spec.ExpectedTarget,
+		Action: execution.Spec.Action, Occasion: actions.OccasionOf(workflow, execution.Spec.StepIndex), DryRun: true,
+		Expected: execution.Spec.ExpectedTarget,
 	})
 	if err != nil {
 		return &Validation{Err: err}
@@ -215,6 +216,13 @@ func (r *Reconciler) verification(ctx context.Context, execution *kubernetesexec
 	t, err := r.taskOf(ctx, execution)
 	if err != nil {
 		return &Verification{Err: err}
+	}
+	if r.Effects.Deletes(t.action) {
+		effect, _, err := r.Effects.Find(ctx, t.action, execution)
+		if err != nil {
+			return &Verification{Err: err}
+		}
+		return r.verify(ctx, t, effect)
 	}
 	live, err := r.Effects.Read(ctx, t.action)
 	if err != nil {

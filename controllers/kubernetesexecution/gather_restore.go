@@ -67,7 +67,7 @@ func restorable(execution, origin *kubernetesexecutionv1.KubernetesExecution) er
 		return fmt.Errorf("spec.restoreFrom names %s, which is another step, attempt or plan", origin.Name)
 	case !origin.Status.Phase.Terminal():
 		return nil
-	case origin.Status.Inverse == nil || len(origin.Status.Inverse.Fields) == 0:
+	case !origin.Status.Inverse.Restores():
 		return fmt.Errorf("KubernetesExecution %s captured nothing", origin.Name)
 	case origin.Status.Changed != nil && !*origin.Status.Changed:
 		return fmt.Errorf("KubernetesExecution %s changed nothing, so there is nothing to undo", origin.Name)

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
@@ -32,7 +34,7 @@ import (
 // +kubebuilder:rbac:groups=kubernetesexecution.kubernaut.io,resources=kubernetesexecutions,verbs=get;patch
 // +kubebuilder:rbac:groups=kubernetesexecution.kubernaut.io,resources=kubernetesexecutions/status,verbs=update
 // +kubebuilder:rbac:groups=workflowexecution.kubernaut.io,resources=workflowexecutions,verbs=get
-// +kubebuilder:rbac:groups="",namespace=kubernaut-system,resources=serviceaccounts/token,resourceNames=action-scale-deployment;action-rollback-deployment;action-update-image;action-notify-only,verbs=create
+// +kubebuilder:rbac:groups="",namespace=kubernaut-system,resources=serviceaccounts/token,resourceNames=action-scale-deployment;action-restart-deployment;action-restart-pod;action-rollback-deployment;action-increase-resources;action-update-image;action-cordon-node;action-uncordon-node;action-notify-only,verbs=create
 
 // JudgeRequest asks about one step on the facts that were read for it.
 type JudgeRequest struct {
@@ -87,7 +89,7 @@ const (
 	maxPasses = 6
 )
 
-// SetupWithManager registers the controller: it is woken by executions, and by the workloads that they change.
+// SetupWithManager registers the controller: it is woken by executions, and by the objects that they change.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, options controller.Options) error {
 	err := mgr.GetFieldIndexer().IndexField(context.Background(), &kubernetesexecutionv1.KubernetesExecution{}, indexTarget, awaitedTarget)
 	if err != nil {
@@ -105,9 +107,12 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, options controller.Optio
 		Named("kubernetesexecution").
 		WithOptions(options).
 		For(&kubernetesexecutionv1.KubernetesExecution{}).
-		Watches(&appsv1.Deployment{}, r.executionsOf(shared.WorkloadDeployment), moved).
-		Watches(&appsv1.StatefulSet{}, r.executionsOf(shared.WorkloadStatefulSet), moved).
-		Watches(&appsv1.DaemonSet{}, r.executionsOf(shared.WorkloadDaemonSet), moved).
+		Watches(&appsv1.Deployment{}, r.executionsOf(apps(shared.WorkloadDeployment)), moved).
+		Watches(&appsv1.StatefulSet{}, r.executionsOf(apps(shared.WorkloadStatefulSet)), moved).
+		Watches(&appsv1.DaemonSet{}, r.executionsOf(apps(shared.WorkloadDaemonSet)), moved).
+		Watches(&corev1.Node{}, r.executionsOf(corev1.SchemeGroupVersion.WithKind("Node")), moved).
+		// Whether a pod is there is all that is waited for: there are too many to hold more of them.
+		WatchesMetadata(&corev1.Pod{}, r.executionsOf(corev1.SchemeGroupVersion.WithKind("Pod")), moved).
 		Watches(&workflowexecutionv1.WorkflowExecution{}, r.leavingExecutions())
 	if r.PolicyChanges != nil {
 		build = build.WatchesRawSource(machinery.OnChange(r.PolicyChanges, r.heldOnes))
@@ -155,11 +160,14 @@ func awaitedTarget(object client.Object) []string {
 	return []string{target.Key()}
 }
 
-func (r *Reconciler) executionsOf(kind shared.WorkloadKind) handler.EventHandler {
+func apps(kind shared.WorkloadKind) schema.GroupVersionKind {
+	return appsv1.SchemeGroupVersion.WithKind(string(kind))
+}
+
+func (r *Reconciler) executionsOf(kind schema.GroupVersionKind) handler.EventHandler {
+	apiVersion, name := kind.ToAPIVersionAndKind()
 	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, object client.Object) []reconcile.Request {
-		target := shared.Target{
-			APIVersion: appsv1.SchemeGroupVersion.String(), Kind: string(kind), Namespace: object.GetNamespace(), Name: object.GetName(),
-		}
+		target := shared.Target{APIVersion: apiVersion, Kind: name, Namespace: object.GetNamespace(), Name: object.GetName()}
 		var waiting kubernetesexecutionv1.KubernetesExecutionList
 		err := r.Clients.Cached.List(ctx, &waiting, client.MatchingFields{indexTarget: target.Key()}, client.UnsafeDisableDeepCopy)
 		if err != nil {

@@ -45,7 +45,7 @@ func (d *decider) traceOf(i int, attempt int32) trace {
 		return traceNone
 	case !execution.Status.Phase.Terminal():
 		return traceRunning
-	case execution.Status.StartedAt == nil, execution.Status.Inverse == nil, len(execution.Status.Inverse.Fields) == 0:
+	case execution.Status.StartedAt == nil, !execution.Status.Inverse.Restores():
 		return traceNone
 	}
 	return traceCaptured

@@ -169,7 +169,8 @@ func (r *Reconciler) assess(ctx context.Context, workflow *workflowexecutionv1.W
 		action := &steps[i].Action
 		key := targetKey(action)
 		preparation, err := r.Effects.Prepare(ctx, effects.Request{
-			Action: action, Base: results[key], DryRun: dryRunFirst(workflow.Spec.ExecutionStrategy),
+			Action: action, Occasion: actions.OccasionOf(workflow, int32(i)), //nolint:gosec // at most 100 steps
+			Base: results[key], DryRun: dryRunFirst(workflow.Spec.ExecutionStrategy),
 		})
 		if err != nil && machinery.IsTransient(err) {
 			return nil, fmt.Errorf("preparing step %q: %w", steps[i].Name, err)

@@ -160,6 +160,44 @@ func UpdateImage(name, namespace, deployment, image string) StepBuilder {
 	}}}
 }
 
+// Restart is a step that replaces all pods of a Deployment.
+func Restart(name, namespace, deployment string) StepBuilder {
+	return StepBuilder{shared.Step{Name: name, Action: shared.Action{
+		Type: shared.ActionRestartDeployment, RestartDeployment: &shared.RestartDeployment{Namespace: namespace, Name: deployment},
+	}}}
+}
+
+// RestartPod is a step that deletes a pod, so that its controller makes another.
+func RestartPod(name, namespace, pod string) StepBuilder {
+	return StepBuilder{shared.Step{Name: name, Action: shared.Action{
+		Type: shared.ActionRestartPod, RestartPod: &shared.RestartPod{Namespace: namespace, Name: pod},
+	}}}
+}
+
+// IncreaseMemory is a step that raises the memory, request and limit, of a Deployment's container app.
+func IncreaseMemory(name, namespace, deployment, request, limit string) StepBuilder {
+	return StepBuilder{shared.Step{Name: name, Action: shared.Action{
+		Type: shared.ActionIncreaseResources,
+		IncreaseResources: &shared.IncreaseResources{
+			Namespace: namespace, Name: deployment, Container: "app", MemoryRequest: request, MemoryLimit: limit,
+		},
+	}}}
+}
+
+// Cordon is a step that keeps new pods from a node.
+func Cordon(name, node string) StepBuilder {
+	return StepBuilder{shared.Step{Name: name, Action: shared.Action{
+		Type: shared.ActionCordonNode, CordonNode: &shared.CordonNode{Name: node},
+	}}}
+}
+
+// Uncordon is a step that lets new pods onto a node again.
+func Uncordon(name, node string) StepBuilder {
+	return StepBuilder{shared.Step{Name: name, Action: shared.Action{
+		Type: shared.ActionUncordonNode, UncordonNode: &shared.UncordonNode{Name: node},
+	}}}
+}
+
 // RollBack is a step that returns a Deployment to its previous revision.
 func RollBack(name, namespace, deployment string) StepBuilder {
 	return StepBuilder{shared.Step{Name: name, Action: shared.Action{

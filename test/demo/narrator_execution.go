@@ -54,7 +54,7 @@ func executionResult(e *kubernetesexecutionv1.KubernetesExecution) note {
 	default:
 		n.text += "; changed: no"
 	}
-	if inverse := e.Status.Inverse; inverse != nil && len(inverse.Fields) > 0 {
+	if inverse := e.Status.Inverse; inverse.Restores() {
 		n.detail = []string{fmt.Sprintf("kept for undoing it: %s as before", count(len(inverse.Fields), "field"))}
 	}
 	return n

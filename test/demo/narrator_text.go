@@ -54,6 +54,16 @@ func actionText(a *shared.Action) string {
 		if a.ScaleDeployment.Replicas != nil {
 			text += " to " + count(int(*a.ScaleDeployment.Replicas), "replica")
 		}
+	case a.RestartDeployment != nil:
+		text += fmt.Sprintf(" %s/%s", a.RestartDeployment.Namespace, a.RestartDeployment.Name)
+	case a.RestartPod != nil:
+		text += fmt.Sprintf(" %s/%s", a.RestartPod.Namespace, a.RestartPod.Name)
+	case a.IncreaseResources != nil:
+		text += fmt.Sprintf(" %s/%s, container %s", a.IncreaseResources.Namespace, a.IncreaseResources.Name, a.IncreaseResources.Container)
+	case a.CordonNode != nil:
+		text += " " + a.CordonNode.Name
+	case a.UncordonNode != nil:
+		text += " " + a.UncordonNode.Name
 	case a.UpdateImage != nil:
 		text += fmt.Sprintf(" %s/%s, container %s, to %s", a.UpdateImage.Namespace, a.UpdateImage.Name, a.UpdateImage.Container, a.UpdateImage.Image)
 	case a.NotifyOnly != nil:

@@ -22,6 +22,23 @@ func validateAction(action *shared.Action, path *field.Path) (errs field.ErrorLi
 	if p := action.ScaleDeployment; p != nil {
 		errs = append(errs, validateWorkload(p.Namespace, p.Name, path.Child("scaleDeployment"))...)
 	}
+	if p := action.RestartDeployment; p != nil {
+		errs = append(errs, validateWorkload(p.Namespace, p.Name, path.Child("restartDeployment"))...)
+	}
+	if p := action.RestartPod; p != nil {
+		errs = append(errs, validateWorkload(p.Namespace, p.Name, path.Child("restartPod"))...)
+	}
+	if p := action.IncreaseResources; p != nil {
+		at := path.Child("increaseResources")
+		errs = append(errs, validateWorkload(p.Namespace, p.Name, at)...)
+		errs = append(errs, invalid(at.Child("container"), p.Container, validation.IsDNS1123Label(p.Container))...)
+	}
+	if p := action.CordonNode; p != nil {
+		errs = append(errs, validateNode(p.Name, path.Child("cordonNode"))...)
+	}
+	if p := action.UncordonNode; p != nil {
+		errs = append(errs, validateNode(p.Name, path.Child("uncordonNode"))...)
+	}
 	if p := action.RollbackDeployment; p != nil {
 		errs = append(errs, validateWorkload(p.Namespace, p.Name, path.Child("rollbackDeployment"))...)
 	}
@@ -43,6 +60,10 @@ func validateAction(action *shared.Action, path *field.Path) (errs field.ErrorLi
 func validateWorkload(namespace, name string, path *field.Path) (errs field.ErrorList) {
 	errs = append(errs, invalid(path.Child("namespace"), namespace, apivalidation.ValidateNamespaceName(namespace, false))...)
 	return append(errs, invalid(path.Child("name"), name, apivalidation.NameIsDNSSubdomain(name, false))...)
+}
+
+func validateNode(name string, path *field.Path) field.ErrorList {
+	return invalid(path.Child("name"), name, apivalidation.NameIsDNSSubdomain(name, false))
 }
 
 func invalid(path *field.Path, value string, reasons []string) (errs field.ErrorList) {

@@ -226,13 +226,16 @@ type Inverse struct {
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=64
 	UID types.UID `json:"uid,omitempty"`
-	// fields are the fields with their values before and after; secrets stand by reference.
+	// fields are the fields that are written, with their values before and after; secrets stand by reference.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
 	Fields []shared.FieldChange `json:"fields,omitempty"`
-	// absentReason says why nothing was captured.
+	// absentReason says why nothing is restored; absent when the fields are.
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	AbsentReason string `json:"absentReason,omitempty"`
 }
+
+// Restores says whether there is something to restore.
+func (i *Inverse) Restores() bool { return i != nil && len(i.Fields) > 0 && i.AbsentReason == "" }

@@ -16,8 +16,9 @@ import (
 type parameter struct {
 	name     string
 	required bool
-	// integer parameters are between least and most; texts have between least and most bytes.
+	// integer parameters are between least and most; texts have between least and most bytes; boolean ones are true or false.
 	integer     bool
+	boolean     bool
 	least, most int64
 	values      []string
 	// prose is cut to its bound instead of refused: it is for people.
@@ -29,7 +30,9 @@ const (
 	longestName      = 253
 	longestContainer = 63
 	longestText      = 1024
+	longestQuantity  = 32
 	mostReplicas     = 1000
+	mostGracePeriod  = 3600
 	mostRevision     = 1<<63 - 1
 )
 
@@ -37,13 +40,28 @@ const (
 func parametersOf(action shared.ActionType) ([]parameter, bool) {
 	namespace := parameter{name: "namespace", required: true, least: 1, most: longestNamespace}
 	name := parameter{name: "name", required: true, least: 1, most: longestName}
+	kinds := []string{string(shared.WorkloadDeployment), string(shared.WorkloadStatefulSet), string(shared.WorkloadDaemonSet)}
+	quantity := func(name string) parameter { return parameter{name: name, least: 1, most: longestQuantity} }
 	switch action {
+	case shared.ActionRestartDeployment:
+		return []parameter{namespace, name}, true
+	case shared.ActionRestartPod:
+		return []parameter{
+			namespace, name, {name: "gracePeriodSeconds", integer: true, most: mostGracePeriod}, {name: "force", boolean: true},
+		}, true
+	case shared.ActionIncreaseResources:
+		return []parameter{
+			namespace, {name: "kind", values: kinds}, name,
+			{name: "container", required: true, least: 1, most: longestContainer},
+			quantity("memoryRequest"), quantity("memoryLimit"), quantity("cpuRequest"), quantity("cpuLimit"),
+		}, true
+	case shared.ActionCordonNode, shared.ActionUncordonNode:
+		return []parameter{name}, true
 	case shared.ActionScaleDeployment:
 		return []parameter{namespace, name, {name: "replicas", required: true, integer: true, most: mostReplicas}}, true
 	case shared.ActionRollbackDeployment:
 		return []parameter{namespace, name, {name: "revision", integer: true, most: mostRevision}}, true
 	case shared.ActionUpdateImage:
-		kinds := []string{string(shared.WorkloadDeployment), string(shared.WorkloadStatefulSet), string(shared.WorkloadDaemonSet)}
 		return []parameter{
 			namespace,
 			{name: "kind", values: kinds},
@@ -68,6 +86,21 @@ func memberOf(action *shared.Action) any {
 	case shared.ActionScaleDeployment:
 		action.ScaleDeployment = &shared.ScaleDeployment{}
 		return action.ScaleDeployment
+	case shared.ActionRestartDeployment:
+		action.RestartDeployment = &shared.RestartDeployment{}
+		return action.RestartDeployment
+	case shared.ActionRestartPod:
+		action.RestartPod = &shared.RestartPod{}
+		return action.RestartPod
+	case shared.ActionIncreaseResources:
+		action.IncreaseResources = &shared.IncreaseResources{}
+		return action.IncreaseResources
+	case shared.ActionCordonNode:
+		action.CordonNode = &shared.CordonNode{}
+		return action.CordonNode
+	case shared.ActionUncordonNode:
+		action.UncordonNode = &shared.UncordonNode{}
+		return action.UncordonNode
 	case shared.ActionRollbackDeployment:
 		action.RollbackDeployment = &shared.RollbackDeployment{}
 		return action.RollbackDeployment
@@ -99,6 +132,14 @@ func (p parameter) parse(text string) (any, error) {
 			return nil, fmt.Errorf("%d is not from %d to %d", number, p.least, p.most)
 		}
 		return number, nil
+	}
+	if p.boolean {
+		switch text {
+		case "true", "false":
+			return text == "true", nil
+		default:
+			return nil, fmt.Errorf("%q is neither true nor false", text)
+		}
 	}
 	if p.prose {
 		text = machinery.Cut(text, int(p.most))

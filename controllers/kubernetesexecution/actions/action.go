@@ -10,10 +10,12 @@ import (
 
 	eventsv1 "k8s.io/api/events/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	kubernetesexecutionv1 "kubernaut.io/kubernaut/api/kubernetesexecution/v1"
 	"kubernaut.io/kubernaut/api/shared"
+	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
 )
 
 // Permission is a right on one resource, never a wildcard.
@@ -36,6 +38,32 @@ const (
 	// ReversibleNo means that it cannot be undone.
 	ReversibleNo Reversibility = "No"
 )
+
+// Occasion is the step that an action is done for. It is the same whenever the step is planned, and for all its attempts.
+type Occasion struct {
+	// Workflow is the UID of the workflow, and Created when it was created.
+	Workflow types.UID
+	Created  time.Time
+	// Step is the 0-based index of the step.
+	Step int32
+}
+
+// OccasionOf is the occasion of a step of a workflow.
+func OccasionOf(workflow *workflowexecutionv1.WorkflowExecution, step int32) Occasion {
+	return Occasion{Workflow: workflow.UID, Created: workflow.CreationTimestamp.Time, Step: step}
+}
+
+// Subject is what an action is planned on.
+type Subject struct {
+	// Reader reads what else the action needs; it has the action's own identity.
+	Reader client.Reader
+	// Live is the target; nil for an action without one.
+	Live *unstructured.Unstructured
+	// Action is the action with its parameters.
+	Action *shared.Action
+	// Occasion is what it is done for.
+	Occasion Occasion
+}
 
 // Plan is exactly what an action changes on its target. No change: the target is already as wanted.
 type Plan struct {
@@ -77,10 +105,9 @@ type Action interface {
 	// TypicalDuration is how long it usually takes, for estimates.
 	TypicalDuration() time.Duration
 
-	// Plan computes what the action changes on live. What else it needs it reads with reader, which has the action's own
-	// identity. Errors have a class (machinery.TypedError) or are those of the API.
-	Plan(ctx context.Context, reader client.Reader, live *unstructured.Unstructured, action *shared.Action) (Plan, error)
-	// Verify looks at the target after the effect.
+	// Plan computes what the action changes. Errors have a class (machinery.TypedError) or are those of the API.
+	Plan(ctx context.Context, subject Subject) (Plan, error)
+	// Verify looks at the target after the effect; nil is a target that the action has deleted.
 	Verify(live *unstructured.Unstructured) Verification
 }
 
@@ -89,4 +116,11 @@ type Notifier interface {
 	Action
 	// Event is the event; its name derives from the UID of the execution, so that doing it again finds the first.
 	Event(action *shared.Action, execution *kubernetesexecutionv1.KubernetesExecution) *eventsv1.Event
+}
+
+// Deleter is an action whose effect is the deletion of its target. Its plan has no changes.
+type Deleter interface {
+	Action
+	// GracePeriod is how many seconds the target has to end; nil is what the target itself asks for.
+	GracePeriod(action *shared.Action) *int64
 }

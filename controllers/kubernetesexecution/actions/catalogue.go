@@ -11,7 +11,10 @@ import (
 
 // All is the catalogue, in the order in which people read it.
 func All() []Action {
-	return []Action{scaleDeployment{}, rollbackDeployment{}, updateImage{}, notifyOnly{}}
+	return []Action{
+		scaleDeployment{}, restartDeployment{}, restartPod{}, rollbackDeployment{}, increaseResources{}, updateImage{},
+		cordonNode{}, uncordonNode{}, notifyOnly{},
+	}
 }
 
 // Get is the action of a type. Names are exact.

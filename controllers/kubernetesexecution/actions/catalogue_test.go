@@ -32,7 +32,14 @@ func TestPolicyRules(t *testing.T) {
 		return rbacv1.PolicyRule{APIGroups: []string{"apps"}, Resources: []string{resource}, Verbs: verbs}
 	}
 	want := map[shared.ActionType][]rbacv1.PolicyRule{
-		shared.ActionScaleDeployment:    {apps("deployments", "get", "patch")},
+		shared.ActionScaleDeployment:   {apps("deployments", "get", "patch")},
+		shared.ActionRestartDeployment: {apps("deployments", "get", "patch")},
+		shared.ActionRestartPod:        {{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"delete", "get"}}},
+		shared.ActionIncreaseResources: {
+			apps("daemonsets", "get", "patch"), apps("deployments", "get", "patch"), apps("statefulsets", "get", "patch"),
+		},
+		shared.ActionCordonNode:         {{APIGroups: []string{""}, Resources: []string{"nodes"}, Verbs: []string{"get", "patch"}}},
+		shared.ActionUncordonNode:       {{APIGroups: []string{""}, Resources: []string{"nodes"}, Verbs: []string{"get", "patch"}}},
 		shared.ActionRollbackDeployment: {apps("deployments", "get", "patch"), apps("replicasets", "list")},
 		shared.ActionUpdateImage: {
 			apps("daemonsets", "get", "patch"), apps("deployments", "get", "patch"), apps("statefulsets", "get", "patch"),
@@ -70,11 +77,22 @@ func TestTargets(t *testing.T) {
 		"scale":                      {action: scale(1), want: "Deployment shop/cart"},
 		"image of a Deployment":      {action: image("c", "i"), want: "Deployment shop/cart"},
 		"roll back":                  {action: rollBack(0), want: "Deployment shop/cart"},
+		"restart":                    {action: restart(), want: "Deployment shop/cart"},
+		"restart a pod":              {action: restartOf(nil), want: "Pod shop/cart-1"},
+		"raise":                      {action: increase(func(*shared.IncreaseResources) {}), want: "Deployment shop/cart"},
+		"cordon":                     {action: cordon(), want: "Node worker-1"},
+		"uncordon":                   {action: uncordon(), want: "Node worker-1"},
+		"restart without parameters": {action: &shared.Action{Type: shared.ActionRestartDeployment}},
+		"pod without parameters":     {action: &shared.Action{Type: shared.ActionRestartPod}},
+		"raise without parameters":   {action: &shared.Action{Type: shared.ActionIncreaseResources}},
+		"cordon without parameters":  {action: &shared.Action{Type: shared.ActionCordonNode}},
+		"uncordon without any":       {action: &shared.Action{Type: shared.ActionUncordonNode}},
 		"notify":                     {action: &shared.Action{Type: shared.ActionNotifyOnly, NotifyOnly: &shared.NotifyOnly{Message: "x"}}},
 		"scale without parameters":   {action: &shared.Action{Type: shared.ActionScaleDeployment}},
 		"image without parameters":   {action: &shared.Action{Type: shared.ActionUpdateImage}},
 		"rolling back with no value": {action: &shared.Action{Type: shared.ActionRollbackDeployment}},
 	}
+	apiVersions := map[string]string{"Deployment": "apps/v1", "Pod": "v1", "Node": "v1"}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			action, _ := Get(test.action.Type)
@@ -85,7 +103,7 @@ func TestTargets(t *testing.T) {
 				}
 				return
 			}
-			if target.String() != test.want || target.APIVersion != "apps/v1" {
+			if target.String() != test.want || target.APIVersion != apiVersions[target.Kind] {
 				t.Errorf("want %s, got %s of %s", test.want, target, target.APIVersion)
 			}
 		})
@@ -152,6 +170,14 @@ func TestHealth(t *testing.T) {
 		"a Node that is ready": {
 			object: `{apiVersion: v1, kind: Node, metadata: {name: n}, status: {conditions: [{type: Ready, status: "True"}]}}`, want: shared.HealthCurrent,
 		},
+		"a Node that is not ready": {
+			object: `{apiVersion: v1, kind: Node, metadata: {name: n}, status: {conditions: [{type: Ready, status: "False", message: "PLEG is not healthy"}]}}`,
+			want:   shared.HealthInProgress,
+		},
+		"a Node of which nothing was heard": {
+			object: `{apiVersion: v1, kind: Node, metadata: {name: n}, status: {conditions: [{type: Ready, status: Unknown, message: "Kubelet stopped posting node status."}]}}`,
+			want:   shared.HealthInProgress,
+		},
 		"a kind that reports nothing": {object: "{apiVersion: example.com/v1, kind: Thing, metadata: {name: t}}", want: shared.HealthUnknown},
 		"something that goes": {
 			object: `{apiVersion: example.com/v1, kind: Thing, metadata: {name: t, deletionTimestamp: "2026-11-01T00:00:00Z"}}`, want: shared.HealthTerminating,
@@ -188,5 +214,41 @@ func TestEvent(t *testing.T) {
 			len(event.Note) > 1024 || event.Reason != ReasonNotification || event.EventTime.IsZero() {
 			t.Errorf("%s: %+v", severity, event)
 		}
+	}
+}
+
+func TestNodesAreLockedTogether(t *testing.T) {
+	for _, parameters := range []*shared.Action{cordon(), uncordon()} {
+		action, _ := Get(parameters.Type)
+		if diff := cmp.Diff([]string{ScopeNodes}, action.Scopes(parameters)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", action.Type(), diff)
+		}
+	}
+}
+
+func TestVerifyOfNodes(t *testing.T) {
+	closed := strings.Replace(node, "spec: {", "spec: {unschedulable: true, ", 1)
+	tests := map[string]struct {
+		action Action
+		live   string
+		want   Verification
+	}{
+		"cordoned":       {action: cordonNode{}, live: closed, want: Verification{Done: true, Healthy: true, Message: "Resource is Ready"}},
+		"cordoned twice": {action: cordonNode{}, live: node, want: Verification{Message: "spec.unschedulable is not as it was written: someone else changed it"}},
+		"uncordoned":     {action: uncordonNode{}, live: node, want: Verification{Done: true, Healthy: true, Message: "Resource is Ready"}},
+		"not uncordoned": {action: uncordonNode{}, live: closed, want: Verification{Message: "spec.unschedulable is not as it was written: someone else changed it"}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(test.want, test.action.Verify(object(t, test.live))); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestVerifyOfAPod(t *testing.T) {
+	if (restartPod{}).Verify(object(t, cartPod)).Done || !(restartPod{}).Verify(nil).Done {
+		t.Error("a restart is done when the pod is gone, and not before")
 	}
 }

@@ -8,7 +8,6 @@ import (
 	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	kubernetesexecutionv1 "kubernaut.io/kubernaut/api/kubernetesexecution/v1"
 	"kubernaut.io/kubernaut/api/shared"
@@ -51,8 +50,8 @@ func (notifyOnly) Reversibility() Reversibility { return ReversibleHarmless }
 
 func (notifyOnly) TypicalDuration() time.Duration { return time.Second }
 
-func (n notifyOnly) Plan(_ context.Context, _ client.Reader, _ *unstructured.Unstructured, action *shared.Action) (Plan, error) {
-	if action.NotifyOnly == nil {
+func (n notifyOnly) Plan(_ context.Context, subject Subject) (Plan, error) {
+	if subject.Action.NotifyOnly == nil {
 		return Plan{}, missingParameters(n.Type(), "notifyOnly")
 	}
 	return Plan{}, nil

@@ -68,16 +68,16 @@ func wantedRevision(action *shared.Action) int64 {
 
 func (rollbackDeployment) TypicalDuration() time.Duration { return 10 * time.Second }
 
-func (r rollbackDeployment) Plan(ctx context.Context, reader client.Reader, live *unstructured.Unstructured, action *shared.Action) (Plan, error) {
+func (r rollbackDeployment) Plan(ctx context.Context, subject Subject) (Plan, error) {
+	live, action := subject.Live, subject.Action
 	if action.RollbackDeployment == nil {
 		return Plan{}, missingParameters(r.Type(), "rollbackDeployment")
 	}
 	target := r.Target(action)
-	if paused, _, err := unstructured.NestedBool(live.Object, "spec", "paused"); err != nil || paused {
-		return Plan{}, machinery.Typed(shared.ErrorValidation, fmt.Errorf(
-			"%s is paused, so a change of its template would not be rolled out; resume it first: kubectl rollout resume", target))
+	if err := notPaused(live, target); err != nil {
+		return Plan{}, err
 	}
-	replicaSets, err := replicaSetsOf(ctx, reader, live)
+	replicaSets, err := replicaSetsOf(ctx, subject.Reader, live)
 	if err != nil {
 		return Plan{}, fmt.Errorf("revisions of %s: %w", target, err)
 	}

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"kubernaut.io/kubernaut/api/shared"
 	"kubernaut.io/kubernaut/controllers/kubernetesexecution/fields"
@@ -35,7 +34,8 @@ func (scaleDeployment) Repeatable(*shared.Action) bool { return true }
 
 func (scaleDeployment) TypicalDuration() time.Duration { return 10 * time.Second }
 
-func (s scaleDeployment) Plan(_ context.Context, _ client.Reader, live *unstructured.Unstructured, action *shared.Action) (Plan, error) {
+func (s scaleDeployment) Plan(_ context.Context, subject Subject) (Plan, error) {
+	live, action := subject.Live, subject.Action
 	if action.ScaleDeployment == nil || action.ScaleDeployment.Replicas == nil {
 		return Plan{}, missingParameters(s.Type(), "scaleDeployment with replicas")
 	}

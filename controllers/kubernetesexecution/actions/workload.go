@@ -1,12 +1,16 @@
 package actions
 
 import (
+	"cmp"
 	"fmt"
+	"strconv"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"kubernaut.io/kubernaut/api/shared"
+	"kubernaut.io/kubernaut/controllers/kubernetesexecution/fields"
 	"kubernaut.io/kubernaut/controllers/machinery"
 )
 
@@ -59,6 +63,57 @@ func patches(kind shared.WorkloadKind) Permission {
 
 func gets(kind shared.WorkloadKind) Permission {
 	return Permission{Group: appsv1.GroupName, Resource: workloadResource(kind), Verbs: []string{"get"}}
+}
+
+// patchesAny and getsAny are the permissions of actions on a workload of any kind.
+func patchesAny() []Permission {
+	return []Permission{patches(shared.WorkloadDeployment), patches(shared.WorkloadStatefulSet), patches(shared.WorkloadDaemonSet)}
+}
+
+func getsAny() []Permission {
+	return []Permission{gets(shared.WorkloadDeployment), gets(shared.WorkloadStatefulSet), gets(shared.WorkloadDaemonSet)}
+}
+
+// kindOf is the kind of a workload; the default is that of the schema, for a value that did not pass it.
+func kindOf(kind shared.WorkloadKind) shared.WorkloadKind {
+	return cmp.Or(kind, shared.WorkloadDeployment)
+}
+
+// container is one container of a pod template, and where it stands.
+type container struct {
+	path    string
+	content map[string]any
+}
+
+// findContainer finds a container of a workload by its name, init containers included.
+func findContainer(live *unstructured.Unstructured, target *shared.Target, name string) (container, error) {
+	var names []string
+	for _, list := range []string{"containers", "initContainers"} {
+		containers, _, err := unstructured.NestedSlice(live.Object, "spec", "template", "spec", list)
+		if err != nil {
+			return container{}, fmt.Errorf("%s of %s: %w", list, target, err)
+		}
+		for i := range containers {
+			content, ok := containers[i].(map[string]any)
+			if !ok {
+				continue
+			}
+			if content["name"] == name {
+				return container{path: fields.Pointer("spec", "template", "spec", list, strconv.Itoa(i)), content: content}, nil
+			}
+			names = append(names, fmt.Sprint(content["name"]))
+		}
+	}
+	return container{}, machinery.Typed(shared.ErrorValidation, fmt.Errorf("%s has no container %q; it has %s", target, name, strings.Join(names, ", ")))
+}
+
+// notPaused refuses a Deployment that would not roll out a change of its template.
+func notPaused(live *unstructured.Unstructured, target *shared.Target) error {
+	if paused, _, err := unstructured.NestedBool(live.Object, "spec", "paused"); err != nil || paused {
+		return machinery.Typed(shared.ErrorValidation, fmt.Errorf(
+			"%s is paused, so a change of its template would not be rolled out; resume it first: kubectl rollout resume", target))
+	}
+	return nil
 }
 
 func missingParameters(actionType shared.ActionType, member string) error {

@@ -66,6 +66,9 @@ func (e *Effects) Apply(ctx context.Context, request ApplyRequest) (Effect, erro
 	if notifier, ok := s.Action.(actions.Notifier); ok {
 		return s.notify(ctx, notifier, request.Execution)
 	}
+	if deleter, ok := s.Action.(actions.Deleter); ok {
+		return s.deleteTarget(ctx, deleter, request)
+	}
 	live := request.Live
 	for pause := conflictPause; ; pause = min(2*pause, maxConflictPause) {
 		if live == nil {
@@ -106,6 +109,10 @@ func (e *Effects) Find(ctx context.Context, action *shared.Action, execution *ku
 	s, err := e.subject(action)
 	if err != nil || s.target == nil {
 		return Effect{}, false, err
+	}
+	if _, ok := s.Action.(actions.Deleter); ok {
+		effect, err := s.deleted(ctx, execution)
+		return effect, effect.Changed != nil, err
 	}
 	live, err := s.read(ctx)
 	if err != nil {

@@ -154,6 +154,9 @@ func TestFieldManagersStay(t *testing.T) {
 	want := map[shared.ActionType]string{
 		shared.ActionScaleDeployment: "kubernaut-scale-deployment", shared.ActionRollbackDeployment: "kubernaut-rollback-deployment",
 		shared.ActionUpdateImage: "kubernaut-update-image", shared.ActionNotifyOnly: "kubernaut-notify-only",
+		shared.ActionRestartDeployment: "kubernaut-restart-deployment", shared.ActionRestartPod: "kubernaut-restart-pod",
+		shared.ActionIncreaseResources: "kubernaut-increase-resources", shared.ActionCordonNode: "kubernaut-cordon-node",
+		shared.ActionUncordonNode: "kubernaut-uncordon-node",
 	}
 	for _, action := range shared.ActionTypes() {
 		if got := FieldManager(action); got != want[action] {

@@ -10,6 +10,7 @@ import (
 
 	kubernetesexecutionv1 "kubernaut.io/kubernaut/api/kubernetesexecution/v1"
 	"kubernaut.io/kubernaut/api/shared"
+	"kubernaut.io/kubernaut/controllers/kubernetesexecution/actions"
 	"kubernaut.io/kubernaut/controllers/kubernetesexecution/fields"
 	"kubernaut.io/kubernaut/controllers/machinery"
 )
@@ -25,6 +26,8 @@ const (
 type Request struct {
 	// Action is what is to be done.
 	Action *shared.Action
+	// Occasion is the step that it is done for.
+	Occasion actions.Occasion
 	// Base is the state that the action is planned on, the Result of an earlier step on the same target; nil for the live one.
 	Base *unstructured.Unstructured
 	// DryRun has the API server try the change.
@@ -62,7 +65,7 @@ func (e *Effects) Prepare(ctx context.Context, request Request) (*Preparation, e
 		return nil, err
 	}
 	if s.target == nil {
-		if _, err := s.Plan(ctx, s.client, nil, request.Action); err != nil {
+		if _, err := s.Plan(ctx, actions.Subject{Reader: s.client, Action: request.Action, Occasion: request.Occasion}); err != nil {
 			return nil, err
 		}
 		return &Preparation{
@@ -99,7 +102,7 @@ func (s subject) prepare(ctx context.Context, request Request) (*Preparation, er
 			return nil, err
 		}
 	}
-	if err := s.plan(ctx, p); err != nil {
+	if err := s.plan(ctx, p, request.Occasion); err != nil {
 		return nil, err
 	}
 	if request.DryRun {
@@ -109,12 +112,22 @@ func (s subject) prepare(ctx context.Context, request Request) (*Preparation, er
 }
 
 // plan fills in the changes, their inverse, and the result as far as it can be known without asking.
-func (s subject) plan(ctx context.Context, p *Preparation) error {
-	plan, err := s.Plan(ctx, s.client, p.Live, s.parameters)
+func (s subject) plan(ctx context.Context, p *Preparation, occasion actions.Occasion) error {
+	plan, err := s.Plan(ctx, actions.Subject{Reader: s.client, Live: p.Live, Action: s.parameters, Occasion: occasion})
 	if err != nil {
 		return fmt.Errorf("plan of %s: %w", s.Type(), err)
 	}
-	return s.fill(p, plan.Changes)
+	if deleter, ok := s.Action.(actions.Deleter); ok {
+		s.fillDeletion(p, deleter)
+		return nil
+	}
+	if err := s.fill(p, plan.Changes); err != nil {
+		return err
+	}
+	if len(p.Changes) > 0 && s.Reversibility() != actions.ReversibleYes {
+		p.Inverse.AbsentReason = fmt.Sprintf("%s leaves nothing that would have to be restored", s.Type())
+	}
+	return nil
 }
 
 // fill puts changes into a preparation, with their inverse and the result of applying them locally.
@@ -151,6 +164,9 @@ func sizeOf(changes []shared.FieldChange) int {
 
 // try has the API server try the change. On top of an earlier step that has not run, what is tried is both together.
 func (s subject) try(ctx context.Context, p *Preparation, live *unstructured.Unstructured) error {
+	if deleter, ok := s.Action.(actions.Deleter); ok {
+		return s.tryDeletion(ctx, p, live, deleter)
+	}
 	if len(p.Changes) == 0 {
 		p.RollbackProven = new(true)
 		return nil
@@ -178,7 +194,7 @@ func (s subject) try(ctx context.Context, p *Preparation, live *unstructured.Uns
 		return err
 	}
 	p.Result = result
-	p.RollbackProven = new(restores(p))
+	p.RollbackProven = new(p.Inverse.Restores() && restores(p))
 	return nil
 }
 
