@@ -19,6 +19,7 @@ import (
 	"kubernaut.io/kubernaut/controllers/kubernetesexecution"
 	"kubernaut.io/kubernaut/controllers/kubernetesexecution/effects"
 	"kubernaut.io/kubernaut/controllers/machinery"
+	"kubernaut.io/kubernaut/controllers/notification"
 	playbookcontroller "kubernaut.io/kubernaut/controllers/playbook"
 	"kubernaut.io/kubernaut/controllers/remediationprocessing"
 	"kubernaut.io/kubernaut/controllers/remediationrequest"
@@ -37,6 +38,8 @@ type Options struct {
 	Facts *facts.Facts
 	// Concurrency is how many objects of a kind are reconciled at once.
 	Concurrency int
+	// Notifications takes what people outside of the cluster must know; nil is that nobody is told.
+	Notifications *notification.Sink
 	// Clock is the time; nil is the real one.
 	Clock clock.PassiveClock
 	// WrapTransport wraps the transport of every client of the controllers and of the actions; nil wraps nothing. That of the
@@ -69,7 +72,10 @@ func Setup(mgr ctrl.Manager, options Options) error {
 		controller func(machinery.Clients) reconciler
 	}{
 		{identity.RemediationRequest, func(clients machinery.Clients) reconciler {
-			return &remediationrequest.Reconciler{Clients: clients, Recorder: mgr.GetEventRecorder(identity.RemediationRequest), Clock: options.Clock}
+			return &remediationrequest.Reconciler{
+				Clients: clients, Recorder: mgr.GetEventRecorder(identity.RemediationRequest), Clock: options.Clock,
+				Notifies: options.Notifications != nil,
+			}
 		}},
 		{identity.RemediationProcessing, func(clients machinery.Clients) reconciler {
 			return &remediationprocessing.Reconciler{Clients: clients, Classifier: options.Gate, Recorder: mgr.GetEventRecorder(identity.RemediationProcessing), Clock: options.Clock}
@@ -96,15 +102,18 @@ func Setup(mgr ctrl.Manager, options Options) error {
 			return &playbookcontroller.Reconciler{Clients: clients, Recorder: mgr.GetEventRecorder(identity.Playbook), Clock: options.Clock}
 		}},
 	} {
-		clients, err := s.clients(c.account)
-		if err != nil {
+		if err := s.add(c.account, c.controller); err != nil {
 			return err
 		}
-		if err := c.controller(clients).SetupWithManager(mgr, controller.Options{MaxConcurrentReconciles: options.Concurrency}); err != nil {
-			return fmt.Errorf("%s: %w", c.account, err)
-		}
 	}
-	return nil
+	if options.Notifications == nil {
+		return nil
+	}
+	return s.add(identity.RemediationRequest, func(clients machinery.Clients) reconciler {
+		return &notification.Reconciler{
+			Clients: clients, Sink: options.Notifications, Recorder: mgr.GetEventRecorder(identity.RemediationRequest), Clock: options.Clock,
+		}
+	})
 }
 
 // setup obtains identities.
@@ -132,6 +141,18 @@ func (s *setup) identities() (err error) {
 	return nil
 }
 
+// add registers a controller that acts as account.
+func (s *setup) add(account string, build func(machinery.Clients) reconciler) error {
+	clients, err := s.clients(account)
+	if err != nil {
+		return err
+	}
+	if err := build(clients).SetupWithManager(s.mgr, controller.Options{MaxConcurrentReconciles: s.options.Concurrency}); err != nil {
+		return fmt.Errorf("%s: %w", account, err)
+	}
+	return nil
+}
+
 func (s *setup) clients(account string) (machinery.Clients, error) {
 	return s.controllers.Clients(account, s.mgr.GetScheme(), s.mgr.GetRESTMapper(), s.mgr.GetCache())
 }
@@ -143,6 +164,6 @@ func (s *setup) actionClients(action shared.ActionType) (machinery.Clients, erro
 // Collectors are the metrics of all controllers, to be registered once.
 func Collectors() []prometheus.Collector {
 	return slices.Concat(
-		remediationrequest.Collectors(), workflowexecution.Collectors(), kubernetesexecution.Collectors(),
+		remediationrequest.Collectors(), notification.Collectors(), workflowexecution.Collectors(), kubernetesexecution.Collectors(),
 	)
 }

@@ -361,7 +361,8 @@ func (d *decider) executed(workflow *workflowexecutionv1.WorkflowExecution) {
 	}
 }
 
-// finished keeps the request for as long as it is to be kept, and longer while a workflow of it still runs: it would go with it.
+// finished keeps the request for as long as it is to be kept, and longer while a workflow of it still runs, which would go with it, or
+// while people are still to be told.
 func (d *decider) finished() {
 	if d.unread != nil {
 		d.retry = d.unread
@@ -379,6 +380,9 @@ func (d *decider) finished() {
 	end := d.status.CompletionTime.Add(durationOr(d.request.Spec.TTLAfterFinished, defaultTTL))
 	if d.now.Time.Before(end) {
 		d.wakeAt = end
+		return
+	}
+	if d.notifies && remediationv1.AwaitsNotification(d.request) {
 		return
 	}
 	d.remove = true

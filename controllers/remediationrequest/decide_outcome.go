@@ -2,6 +2,7 @@ package remediationrequest
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -12,6 +13,7 @@ import (
 	remediationprocessingv1 "kubernaut.io/kubernaut/api/remediationprocessing/v1"
 	"kubernaut.io/kubernaut/api/shared"
 	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
+	"kubernaut.io/kubernaut/controllers/kubernetesexecution/actions"
 	"kubernaut.io/kubernaut/controllers/machinery"
 )
 
@@ -51,11 +53,8 @@ func (d *decider) refer(workflow *workflowexecutionv1.WorkflowExecution) {
 func (d *decider) workflowCompleted(workflow *workflowexecutionv1.WorkflowExecution) {
 	name := kindWorkflow + " " + workflow.Name
 	switch outcome := workflow.Status.Outcome; outcome {
-	case workflowexecutionv1.OutcomeSuccess:
-		d.succeed(remediationv1.OutcomeRemediated, ReasonRemediated, name+" succeeded and the target is healthy.")
-	case workflowexecutionv1.OutcomeUnverified:
-		d.succeed(remediationv1.OutcomeRemediated, ReasonUnverified,
-			name+" ran all its steps; whether the target is healthy cannot be determined for this kind of target.")
+	case workflowexecutionv1.OutcomeSuccess, workflowexecutionv1.OutcomeUnverified:
+		d.ranAll(workflow)
 	case workflowexecutionv1.OutcomePartialSuccess:
 		d.succeed(remediationv1.OutcomePartialSuccess, ReasonPartialSuccess,
 			name+" succeeded but for steps that are not critical; look at them with: "+d.look(resourceWorkflow, workflow.Name))
@@ -69,6 +68,32 @@ func (d *decider) workflowCompleted(workflow *workflowexecutionv1.WorkflowExecut
 		d.conditions.False(remediationv1.ConditionWorkflowSucceeded, ReasonWorkflowFailed, message)
 		d.escalate(remediationv1.OutcomeManualReviewRequired, ReasonWorkflowFailed, message)
 	}
+}
+
+// ranAll ends the request with a workflow whose steps all did what they are for. Where none is for a change, nothing was repaired: the
+// workflow has told people, and they go on.
+func (d *decider) ranAll(workflow *workflowexecutionv1.WorkflowExecution) {
+	name := kindWorkflow + " " + workflow.Name
+	switch {
+	case !changes(workflow):
+		message := name + " ran all its steps, none of which changes anything: a person must go on. Look at it with: " + d.look(resourceWorkflow, workflow.Name)
+		d.conditions.True(remediationv1.ConditionWorkflowSucceeded, ReasonNothingChanged, message)
+		d.escalate(remediationv1.OutcomeManualReviewRequired, ReasonNothingChanged, message)
+	case workflow.Status.Outcome == workflowexecutionv1.OutcomeUnverified:
+		d.succeed(remediationv1.OutcomeRemediated, ReasonUnverified,
+			name+" ran all its steps; whether the target is healthy cannot be determined for this kind of target.")
+	default:
+		d.succeed(remediationv1.OutcomeRemediated, ReasonRemediated, name+" succeeded and the target is healthy.")
+	}
+}
+
+// changes says whether any step of a workflow is for a change. One whose action is not known counts as one.
+func changes(workflow *workflowexecutionv1.WorkflowExecution) bool {
+	definition := workflow.Spec.WorkflowDefinition
+	return definition == nil || slices.ContainsFunc(definition.Steps, func(step shared.Step) bool {
+		action, known := actions.Get(step.Action.Type)
+		return !known || action.Mutates()
+	})
 }
 
 func (d *decider) succeed(outcome remediationv1.RemediationOutcome, reason, message string) {
@@ -234,6 +259,9 @@ func (d *decider) escalate(outcome remediationv1.RemediationOutcome, reason, mes
 	d.status.EscalationReason = machinery.Cut(message, longestEscalation)
 	d.conditions.Failed(reason, message)
 	d.conditions.True(remediationv1.ConditionEscalated, reason, message)
+	if d.notifies {
+		d.conditions.False(remediationv1.ConditionNotified, remediationv1.ReasonNotificationPending, "The notification sink is to be told.")
+	}
 }
 
 func (d *decider) end(phase remediationv1.RemediationPhase, outcome remediationv1.RemediationOutcome) {

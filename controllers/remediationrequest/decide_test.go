@@ -163,6 +163,13 @@ func recoveringFrom(request *remediationv1.RemediationRequest) {
 
 func cancelled(request *remediationv1.RemediationRequest) { request.Spec.Cancel = new(true) }
 
+// notifying is a request with what was recorded of its notification.
+func notifying(reason string) func(*remediationv1.RemediationRequest) {
+	return func(request *remediationv1.RemediationRequest) {
+		meta.SetStatusCondition(&request.Status.Conditions, metav1.Condition{Type: remediationv1.ConditionNotified, Status: metav1.ConditionFalse, Reason: reason})
+	}
+}
+
 // and applies all the changes.
 func and(changes ...func(*remediationv1.RemediationRequest)) func(*remediationv1.RemediationRequest) {
 	return func(request *remediationv1.RemediationRequest) {
@@ -566,6 +573,30 @@ func rows() map[string]row {
 			phase: remediationv1.PhaseExecuting, snapshot: workflowOf(workflowIn(workflowexecutionv1.PhaseCompleted, workflowexecutionv1.OutcomeUnverified)),
 			wantPhase: completed, wantOutcome: remediationv1.OutcomeRemediated, wantReason: ReasonUnverified,
 		},
+		"a workflow that only tells people leaves the rest to them": {
+			phase: remediationv1.PhaseExecuting, snapshot: func() Snapshot {
+				workflow := workflowIn(workflowexecutionv1.PhaseCompleted, workflowexecutionv1.OutcomeSuccess)
+				workflow.Spec.WorkflowDefinition.Steps = []shared.Step{{Name: "tell", Action: shared.Action{Type: shared.ActionNotifyOnly}}}
+				return workflowOf(workflow)
+			}(),
+			wantPhase: failed, wantOutcome: review, wantReason: ReasonNothingChanged,
+			want: func(t *testing.T, d decision) {
+				t.Helper()
+				if !meta.IsStatusConditionTrue(d.status.Conditions, remediationv1.ConditionWorkflowSucceeded) || d.status.LastFailureTime != nil ||
+					meta.FindStatusCondition(d.status.Conditions, remediationv1.ConditionRecoveryViable) != nil {
+					t.Errorf("status is %+v", d.status)
+				}
+			},
+		},
+		"a workflow that tells people and changes something remediates": {
+			phase: remediationv1.PhaseExecuting, snapshot: func() Snapshot {
+				workflow := workflowIn(workflowexecutionv1.PhaseCompleted, workflowexecutionv1.OutcomeSuccess)
+				workflow.Spec.WorkflowDefinition.Steps = append(workflow.Spec.WorkflowDefinition.Steps,
+					shared.Step{Name: "tell", Action: shared.Action{Type: shared.ActionNotifyOnly}})
+				return workflowOf(workflow)
+			}(),
+			wantPhase: completed, wantOutcome: remediationv1.OutcomeRemediated, wantReason: ReasonRemediated,
+		},
 		"a workflow that succeeds in part is a partial success": {
 			phase: remediationv1.PhaseExecuting, snapshot: workflowOf(workflowIn(workflowexecutionv1.PhaseCompleted, workflowexecutionv1.OutcomePartialSuccess)),
 			wantPhase: completed, wantOutcome: remediationv1.OutcomePartialSuccess, wantReason: ReasonPartialSuccess,
@@ -883,6 +914,47 @@ func rows() map[string]row {
 		},
 		"a failed request is removed in the end": {
 			phase: failed, at: time.Hour, wantPhase: failed, wantEffect: "remove",
+		},
+		"an escalation is to be told where there is a sink": {
+			phase: remediationv1.PhaseExecuting, modify: func(r *remediationv1.RemediationRequest) { r.Status.MaxRecoveryAttempts = new(int32(0)) },
+			snapshot: func() Snapshot {
+				s := workflowOf(workflowIn(workflowexecutionv1.PhaseFailed, workflowexecutionv1.OutcomeFailed))
+				s.notifies = true
+				return s
+			}(),
+			wantPhase: failed, wantOutcome: review, wantReason: ReasonWorkflowFailed,
+			want: func(t *testing.T, d decision) {
+				t.Helper()
+				notified := meta.FindStatusCondition(d.status.Conditions, remediationv1.ConditionNotified)
+				if notified == nil || notified.Status != metav1.ConditionFalse || notified.Reason != remediationv1.ReasonNotificationPending {
+					t.Errorf("Notified is %+v", notified)
+				}
+			},
+		},
+		"an escalation is an event and a condition where there is none": {
+			phase: remediationv1.PhaseExecuting, modify: func(r *remediationv1.RemediationRequest) { r.Status.MaxRecoveryAttempts = new(int32(0)) },
+			snapshot:  workflowOf(workflowIn(workflowexecutionv1.PhaseFailed, workflowexecutionv1.OutcomeFailed)),
+			wantPhase: failed, wantOutcome: review, wantReason: ReasonWorkflowFailed,
+			want: func(t *testing.T, d decision) {
+				t.Helper()
+				if notified := meta.FindStatusCondition(d.status.Conditions, remediationv1.ConditionNotified); notified != nil {
+					t.Errorf("Notified is %+v", notified)
+				}
+			},
+		},
+		"a failed request that people were not told of is kept": {
+			phase: failed, at: time.Hour, modify: notifying(remediationv1.ReasonDeliveryFails), snapshot: Snapshot{notifies: true}, wantPhase: failed,
+		},
+		"it is removed when they were told": {
+			phase: failed, at: time.Hour, modify: notifying(remediationv1.ReasonDelivered), snapshot: Snapshot{notifies: true},
+			wantPhase: failed, wantEffect: "remove",
+		},
+		"it is removed when this was given up": {
+			phase: failed, at: time.Hour, modify: notifying(remediationv1.ReasonDeliveryGivenUp), snapshot: Snapshot{notifies: true},
+			wantPhase: failed, wantEffect: "remove",
+		},
+		"it is removed when nothing can tell them any more": {
+			phase: failed, at: time.Hour, modify: notifying(remediationv1.ReasonNotificationPending), wantPhase: failed, wantEffect: "remove",
 		},
 		"a failed request whose workflow runs is kept": {
 			phase: failed, modify: named, at: time.Hour, snapshot: workflowOf(workflowIn(workflowexecutionv1.PhaseExecuting, "")), wantPhase: failed,

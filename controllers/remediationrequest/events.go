@@ -7,7 +7,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 
 	remediationv1 "kubernaut.io/kubernaut/api/remediation/v1"
-	"kubernaut.io/kubernaut/controllers/kubernetesexecution/actions"
 	"kubernaut.io/kubernaut/controllers/machinery"
 )
 
@@ -15,7 +14,6 @@ import (
 const (
 	EventRemediationStarted      = "RemediationStarted"
 	EventRecoveryInitiated       = "RecoveryInitiated"
-	EventFailureRateHigh         = "FailureRateHigh"
 	EventEscalatedToManualReview = "EscalatedToManualReview"
 	EventRemediationCompleted    = "RemediationCompleted"
 	EventRemediationFailed       = "RemediationFailed"
@@ -25,7 +23,6 @@ const (
 	actionRemediate = "Remediate"
 	actionRecover   = "Recover"
 	actionEscalate  = "Escalate"
-	actionNotify    = "Notify"
 	longestNote     = 1024
 )
 
@@ -49,18 +46,25 @@ func (r *Reconciler) announce(before remediationv1.RemediationPhase, after *reme
 		tell(corev1.EventTypeWarning, EventRemediationFailed, actionRemediate, string(after.Status.Outcome)+": "+readyMessage(after.Status.Conditions))
 		if after.Status.EscalatedToManualReview {
 			tell(corev1.EventTypeWarning, EventEscalatedToManualReview, actionEscalate, after.Status.EscalationReason)
-			// The same notification as that of the action notify-only: whoever forwards those forwards this.
-			tell(corev1.EventTypeWarning, actions.ReasonNotification, actionNotify, "A person must go on with "+target+": "+after.Status.EscalationReason)
 		}
 	case remediationv1.PhaseRecovering:
-		tell(corev1.EventTypeNormal, EventRecoveryInitiated, actionRecover, fmt.Sprintf("Recovery %d of at most %d was started: %s.",
-			after.Status.RecoveryAttempts, valueOr(after.Status.MaxRecoveryAttempts, 0), after.Status.RecoveryReason))
-		if viable := meta.FindStatusCondition(after.Status.Conditions, remediationv1.ConditionRecoveryViable); viable != nil && viable.Reason == ReasonViableFailureRateHigh {
-			tell(corev1.EventTypeWarning, EventFailureRateHigh, actionRecover, viable.Message)
-		}
+		eventType, note := recoveryNote(after)
+		tell(eventType, EventRecoveryInitiated, actionRecover, note)
+		countRecovery(after)
 	case "", remediationv1.PhasePending, remediationv1.PhaseAnalyzing, remediationv1.PhaseExecuting:
 	}
 	if phase.Terminal() {
 		count(after)
 	}
+}
+
+// recoveryNote tells of a recovery; it warns when the system is close to the rate of failures from which on none is started.
+func recoveryNote(request *remediationv1.RemediationRequest) (eventType, note string) {
+	note = fmt.Sprintf("Recovery %d of at most %d was started: %s.",
+		request.Status.RecoveryAttempts, valueOr(request.Status.MaxRecoveryAttempts, 0), request.Status.RecoveryReason)
+	viable := meta.FindStatusCondition(request.Status.Conditions, remediationv1.ConditionRecoveryViable)
+	if viable != nil && viable.Reason == ReasonViableFailureRateHigh {
+		return corev1.EventTypeWarning, note + " " + viable.Message
+	}
+	return corev1.EventTypeNormal, note
 }

@@ -35,6 +35,8 @@ type Snapshot struct {
 	unread error
 	// refusal says why the child of the phase cannot be created.
 	refusal error
+	// notifies says that there is a sink which is told of escalations.
+	notifies bool
 }
 
 // rival is another active request for the same signal and target.
@@ -56,7 +58,7 @@ type child[T any] struct {
 
 // gather reads what the phase needs, and nothing else.
 func (r *Reconciler) gather(ctx context.Context, request *remediationv1.RemediationRequest) Snapshot {
-	s := Snapshot{request: request}
+	s := Snapshot{request: request, notifies: r.Notifies}
 	attempt := request.Status.RecoveryAttempts
 	switch request.Status.OverallPhase {
 	case "", remediationv1.PhasePending:
@@ -167,10 +169,14 @@ func controllerText(object metav1.Object) string {
 	return fmt.Sprintf("%s %s with UID %s", owner.Kind, owner.Name, owner.UID)
 }
 
-// rivals reads live: two requests that are made at once must see each other.
+// fingerprintField can be selected by, at the API server.
+const fingerprintField = "spec.signalContext.fingerprint"
+
+// rivals reads live: two requests that are made at once must see each other. The API server gives only those of the same fingerprint.
 func (r *Reconciler) rivals(ctx context.Context, request *remediationv1.RemediationRequest) ([]rival, error) {
 	var list remediationv1.RemediationRequestList
-	if err := r.Clients.Live.List(ctx, &list, client.InNamespace(request.Namespace)); err != nil {
+	same := client.MatchingFields{fingerprintField: request.Spec.SignalContext.Fingerprint}
+	if err := r.Clients.Live.List(ctx, &list, client.InNamespace(request.Namespace), same); err != nil {
 		return nil, fmt.Errorf("looking for duplicates: %w", err)
 	}
 	var rivals []rival

@@ -4,14 +4,16 @@ import (
 	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/api/meta"
 
 	remediationv1 "kubernaut.io/kubernaut/api/remediation/v1"
 )
 
 const (
-	labelOutcome = "outcome"
-	labelViable  = "viable"
-	labelReason  = "reason"
+	labelOutcome   = "outcome"
+	labelViable    = "viable"
+	labelReason    = "reason"
+	labelErrorType = "error_type"
 )
 
 var (
@@ -28,14 +30,27 @@ var (
 	}, []string{labelOutcome})
 
 	verdicts = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "kubernaut_recovery_verdicts_total",
+		Name: "kubernaut_remediation_recovery_verdicts_total",
 		Help: "Workflows of remediation requests that failed, by whether another attempt was made, and why.",
 	}, []string{labelViable, labelReason})
+
+	recoveries = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "kubernaut_remediation_recoveries_total",
+		Help: "Recoveries that were started, by the class of the failure that they follow.",
+	}, []string{labelErrorType})
+
+	escalations = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "kubernaut_remediation_escalations_total",
+		Help: "Remediation requests that were handed over to people, by reason.",
+	}, []string{labelReason})
 )
 
-// Collectors are the metrics of this package, to be registered once.
+// Collectors are the metrics of this package, to be registered once. The verdicts that warn are there from the beginning: the first is
+// an increase.
 func Collectors() []prometheus.Collector {
-	return []prometheus.Collector{remediations, duration, verdicts}
+	verdicts.WithLabelValues("true", ReasonViableFailureRateHigh)
+	verdicts.WithLabelValues("false", ReasonFailureRateTooHigh)
+	return []prometheus.Collector{remediations, duration, verdicts, recoveries, escalations}
 }
 
 func count(request *remediationv1.RemediationRequest) {
@@ -44,6 +59,16 @@ func count(request *remediationv1.RemediationRequest) {
 	if start, end := request.Status.StartTime, request.Status.CompletionTime; start != nil && end != nil {
 		duration.WithLabelValues(outcome).Observe(end.Sub(start.Time).Seconds())
 	}
+	if escalated := meta.FindStatusCondition(request.Status.Conditions, remediationv1.ConditionEscalated); escalated != nil {
+		escalations.WithLabelValues(escalated.Reason).Inc()
+	}
 }
 
 func (v verdict) count() { verdicts.WithLabelValues(strconv.FormatBool(v.viable), v.reason).Inc() }
+
+// countRecovery counts a recovery that was just recorded: it follows the last workflow.
+func countRecovery(request *remediationv1.RemediationRequest) {
+	if refs := request.Status.WorkflowExecutionRefs; len(refs) > 0 {
+		recoveries.WithLabelValues(string(refs[len(refs)-1].ErrorType)).Inc()
+	}
+}

@@ -38,6 +38,8 @@ type Reconciler struct {
 	Recorder events.EventRecorder
 	// Clock is the time.
 	Clock clock.PassiveClock
+	// Notifies says that a notification sink is configured: what it is to be told of is recorded, and kept until it was told.
+	Notifies bool
 }
 
 // SetupWithManager registers the controller. A request wakes it when it is made or changed by someone else; a child when it
@@ -48,11 +50,22 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, options controller.Optio
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("remediationrequest").
 		WithOptions(options).
-		For(&remediationv1.RemediationRequest{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		For(&remediationv1.RemediationRequest{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, notificationEnds()))).
 		Owns(&remediationprocessingv1.RemediationProcessing{}, builder.WithPredicates(processingEnded)).
 		Owns(&aianalysisv1.AIAnalysis{}, builder.WithPredicates(analysisEnded)).
 		Owns(&workflowexecutionv1.WorkflowExecution{}, builder.WithPredicates(workflowMoves())).
 		Complete(r)
+}
+
+// notificationEnds lets pass that people were told, or that this was given up.
+func notificationEnds() predicate.Predicate {
+	awaits := func(object client.Object) bool {
+		request, is := object.(*remediationv1.RemediationRequest)
+		return is && remediationv1.AwaitsNotification(request)
+	}
+	return predicate.Funcs{
+		UpdateFunc: func(e event.UpdateEvent) bool { return awaits(e.ObjectOld) && !awaits(e.ObjectNew) },
+	}
 }
 
 // ends lets pass what tells that a child has ended or is gone. Its creation is no news: its owner made it.

@@ -25,7 +25,6 @@ import (
 	remediationprocessingv1 "kubernaut.io/kubernaut/api/remediationprocessing/v1"
 	"kubernaut.io/kubernaut/api/shared"
 	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
-	"kubernaut.io/kubernaut/controllers/kubernetesexecution/actions"
 	"kubernaut.io/kubernaut/controllers/machinery"
 )
 
@@ -56,7 +55,15 @@ func newWorld(t *testing.T, objects ...client.Object) *world {
 		}
 	}
 	w := &world{t: t, recorder: events.NewFakeRecorder(16), clock: testclock.NewFakePassiveClock(began)}
+	byFingerprint := func(object client.Object) []string {
+		request, ok := object.(*remediationv1.RemediationRequest)
+		if !ok {
+			return nil
+		}
+		return []string{request.Spec.SignalContext.Fingerprint}
+	}
 	w.client = fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
+		WithIndex(&remediationv1.RemediationRequest{}, fingerprintField, byFingerprint).
 		WithStatusSubresource(&remediationv1.RemediationRequest{}, &remediationprocessingv1.RemediationProcessing{}, &aianalysisv1.AIAnalysis{}, &workflowexecutionv1.WorkflowExecution{}).
 		WithInterceptorFuncs(interceptor.Funcs{
 			SubResourceUpdate: func(ctx context.Context, c client.Client, sub string, object client.Object, options ...client.SubResourceUpdateOption) error {
@@ -272,7 +279,7 @@ func TestRecoveriesUntilTheSameFailure(t *testing.T) {
 		t.Errorf("status is %+v", status)
 	}
 	want := []string{
-		EventRemediationStarted, EventRecoveryInitiated, EventRecoveryInitiated, EventRemediationFailed, EventEscalatedToManualReview, actions.ReasonNotification,
+		EventRemediationStarted, EventRecoveryInitiated, EventRecoveryInitiated, EventRemediationFailed, EventEscalatedToManualReview,
 	}
 	if got := w.events(); !slices.Equal(got, want) {
 		t.Errorf("events are %v", got)
@@ -362,6 +369,34 @@ func TestTheFailureRateIsThatOfTheWholeSystem(t *testing.T) {
 	}
 }
 
+// TestASystemThatFailsComesBack has every workflow fail until no recovery is started. An hour later the failures are of the past, and
+// the next one leads to a recovery: the limit cannot hold itself up.
+func TestASystemThatFailsComesBack(t *testing.T) {
+	t.Parallel()
+	objects := []client.Object{fresh()}
+	for i := range rateLeast - 1 {
+		other := workflowIn(workflowexecutionv1.PhaseFailed, workflowexecutionv1.OutcomeFailed)
+		other.Namespace, other.Name = "elsewhere", "w"+strings.Repeat("x", i)
+		objects = append(objects, other)
+	}
+	w := newWorld(t, objects...)
+	w.toExecuting()
+	w.fail("cart-workflow", shared.ErrorResourceNotFound)
+	w.mustReconcile()
+	if viable := meta.FindStatusCondition(w.request().Status.Conditions, remediationv1.ConditionRecoveryViable); viable.Reason != ReasonFailureRateTooHigh {
+		t.Fatalf("RecoveryViable is %+v", viable)
+	}
+
+	later := newWorld(t, objects...)
+	later.clock.SetTime(began.Add(time.Minute + rateWindow))
+	later.toExecuting()
+	later.fail("cart-workflow", shared.ErrorResourceNotFound)
+	later.mustReconcile()
+	if status := later.request().Status; status.OverallPhase != remediationv1.PhaseRecovering || status.RecoveryAttempts != 1 {
+		t.Errorf("status is %+v", status)
+	}
+}
+
 func TestCancelStopsTheWorkflow(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, fresh())
@@ -426,7 +461,7 @@ func TestRefusalIsRecordedInAReconcileOfItsOwn(t *testing.T) {
 	if status.OverallPhase != remediationv1.PhaseFailed || !strings.Contains(status.EscalationReason, "denied by policy") || w.writes != 2 {
 		t.Errorf("after %d writes the status is %+v", w.writes, status)
 	}
-	if got := w.events(); !slices.Equal(got, []string{EventRemediationStarted, EventRemediationFailed, EventEscalatedToManualReview, actions.ReasonNotification}) {
+	if got := w.events(); !slices.Equal(got, []string{EventRemediationStarted, EventRemediationFailed, EventEscalatedToManualReview}) {
 		t.Errorf("events are %v", got)
 	}
 }

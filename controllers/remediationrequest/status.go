@@ -34,11 +34,13 @@ const (
 	ReasonAnalysisFailed   = "AnalysisFailed"
 	ReasonNoRecommendation = "NoRecommendation"
 	ReasonWorkflowFailed   = "WorkflowFailed"
-	ReasonChildGone        = "ChildGone"
-	ReasonChildForeign     = "ChildForeign"
-	ReasonChildRefused     = "ChildRefused"
-	ReasonTimedOut         = "TimedOut"
-	ReasonCancelled        = "Cancelled"
+	// ReasonNothingChanged says that the workflow only told people, or looked: they must go on.
+	ReasonNothingChanged = "NothingChanged"
+	ReasonChildGone      = "ChildGone"
+	ReasonChildForeign   = "ChildForeign"
+	ReasonChildRefused   = "ChildRefused"
+	ReasonTimedOut       = "TimedOut"
+	ReasonCancelled      = "Cancelled"
 
 	// The reasons of condition RecoveryViable, beside ReasonTimedOut. The first two say that another attempt is made; of the
 	// second, that the system is close to the rate of failures from which on none is made.

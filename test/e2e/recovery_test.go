@@ -240,7 +240,7 @@ var _ = Describe("A recovery", Serial, func() {
 		Expect(cluster.Get(ctx, client.ObjectKey{Namespace: ns, Name: "three-recovery-3"}, &last)).To(Succeed())
 		Expect(last.Spec.FailedPlaybooks).To(HaveExactElements("e2e-three-a", "e2e-three-b", "e2e-three-c"))
 		Expect(effectsOn(ns, "cart")).To(BeEmpty())
-		expectEventsAbout(ctx, request, remediationrequest.EventRecoveryInitiated, remediationrequest.EventEscalatedToManualReview, "Notification")
+		expectEventsAbout(ctx, request, remediationrequest.EventRecoveryInitiated, remediationrequest.EventEscalatedToManualReview)
 	})
 
 	It("is not tried when the same failure has occurred twice", func(ctx SpecContext) {

@@ -46,6 +46,14 @@ var _ = Describe("The manifests", Ordered, func() {
 		Entry("without it", "config/self-signed", "self-signed"),
 	)
 
+	It("read the address of a notification sink from a Secret where a user wants one", func(ctx SpecContext) {
+		Expect(cluster.Install(ctx, config, cluster.Options{Manifests: rendered(ctx, "test/install/notification")})).To(Succeed())
+		pod := deployment(ctx, admin).Spec.Template.Spec
+		Expect(pod.Containers[0].Args).To(ContainElement("--notification-url-file=/etc/kubernaut/notification/url"))
+		Expect(pod.Containers[0].VolumeMounts).To(ContainElement(And(HaveField("MountPath", "/etc/kubernaut/notification"), HaveField("ReadOnly", true))))
+		Expect(pod.Volumes).To(ContainElement(HaveField("Secret.SecretName", "kubernaut-notification")))
+	})
+
 	It("ask cert-manager for the CA only where it provides the certificate", func(ctx SpecContext) {
 		for folder, want := range map[string]int{"config/default": 2, "config/self-signed": 0, "config/local": 0} {
 			var injected int

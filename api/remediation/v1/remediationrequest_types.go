@@ -1,6 +1,7 @@
 package v1
 
 import (
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"kubernaut.io/kubernaut/api/shared"
@@ -11,6 +12,7 @@ import (
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:path=remediationrequests,shortName=rr,categories=kubernaut,scope=Namespaced
+// +kubebuilder:selectablefield:JSONPath=`.spec.signalContext.fingerprint`
 // +kubebuilder:printcolumn:name="Signal",type=string,JSONPath=`.spec.signalContext.name`
 // +kubebuilder:printcolumn:name="Target",type=string,JSONPath=`.spec.target.name`
 // +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.overallPhase`
@@ -159,11 +161,28 @@ const (
 	ConditionWorkflowSucceeded = "WorkflowSucceeded"
 	ConditionRecoveryViable    = "RecoveryViable"
 	ConditionEscalated         = "Escalated"
+	// ConditionNotified says whether the notification sink has taken the notification of an escalation. It is there only if a sink
+	// was configured at that time.
+	ConditionNotified = "Notified"
 )
+
+// The reasons of condition Notified. The first two say that it is still to be delivered.
+const (
+	ReasonNotificationPending = "Pending"
+	ReasonDeliveryFails       = "DeliveryFails"
+	ReasonDelivered           = "Delivered"
+	ReasonDeliveryGivenUp     = "GivenUp"
+)
+
+// AwaitsNotification says whether the notification of an escalation is still to be delivered.
+func AwaitsNotification(request *RemediationRequest) bool {
+	notified := meta.FindStatusCondition(request.Status.Conditions, ConditionNotified)
+	return notified != nil && (notified.Reason == ReasonNotificationPending || notified.Reason == ReasonDeliveryFails)
+}
 
 // RemediationRequestStatus is what the orchestrator has done so far.
 type RemediationRequestStatus struct {
-	// conditions say where the object stands: Ready and Stalled in summary, and Processed, Analyzed, WorkflowSucceeded, RecoveryViable and Escalated.
+	// conditions say where the object stands: Ready and Stalled in summary, and Processed, Analyzed, WorkflowSucceeded, RecoveryViable, Escalated and Notified.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

@@ -39,6 +39,7 @@ import (
 	"kubernaut.io/kubernaut/controllers"
 	"kubernaut.io/kubernaut/controllers/facts"
 	"kubernaut.io/kubernaut/controllers/identity"
+	"kubernaut.io/kubernaut/controllers/notification"
 	"kubernaut.io/kubernaut/policies/gate"
 	"kubernaut.io/kubernaut/webhooks"
 	"kubernaut.io/kubernaut/webhooks/certs"
@@ -73,6 +74,10 @@ type ManagerOptions struct {
 	DecisionLog string
 	// DecisionLogInputs adds the complete input to every line of the decision log.
 	DecisionLogInputs bool
+	// NotificationURLFile is a file with the address that is told of escalations; empty is that nobody is told. NotificationCAFile holds
+	// further authorities that may vouch for it.
+	NotificationURLFile string
+	NotificationCAFile  string
 	// ShutdownTimeout is how long running reconciles may take to end.
 	ShutdownTimeout time.Duration
 }
@@ -104,6 +109,8 @@ func (o *ManagerOptions) bind(flags *pflag.FlagSet) {
 	flags.DurationVar(&o.PolicyTimeLimit, "policy-time-limit", o.PolicyTimeLimit, "longest time that one decision of the safety gate may take")
 	flags.StringVar(&o.DecisionLog, "decision-log", o.DecisionLog, "file in which every decision of the safety gate is one JSON line, rotated at 100 MB; - is the standard output, empty is none")
 	flags.BoolVar(&o.DecisionLogInputs, "decision-log-inputs", o.DecisionLogInputs, "log the complete input of every decision, for kubernaut policy replay; values of Secrets are left out")
+	flags.StringVar(&o.NotificationURLFile, "notification-url-file", o.NotificationURLFile, "file with the address, https, of a Slack-compatible webhook that is told when a person must go on; read each time, never logged; empty tells nobody")
+	flags.StringVar(&o.NotificationCAFile, "notification-ca-file", o.NotificationCAFile, "file with further certificate authorities, in PEM, that may vouch for that address")
 	flags.DurationVar(&o.ShutdownTimeout, "shutdown-timeout", o.ShutdownTimeout, "how long running reconciles may take to end")
 }
 
@@ -119,6 +126,9 @@ func (o *ManagerOptions) validate() error {
 	}
 	if o.DecisionLogInputs && o.DecisionLog == "" {
 		return errors.New("--decision-log-inputs needs --decision-log")
+	}
+	if o.NotificationCAFile != "" && o.NotificationURLFile == "" {
+		return errors.New("--notification-ca-file needs --notification-url-file")
 	}
 	if o.PolicyTimeLimit <= 0 {
 		return fmt.Errorf("--policy-time-limit=%s must be more than 0", o.PolicyTimeLimit)
@@ -246,7 +256,13 @@ func setup(mgr manager.Manager, source *certs.Source, safety *gate.Gate, options
 	if err := webhooks.Setup(mgr, webhooks.Options{Namespace: options.Namespace, Policies: safety, Preview: facts.NewPreview(known, mgr.GetClient())}); err != nil {
 		return fmt.Errorf("webhooks: %w", err)
 	}
-	if err := controllers.Setup(mgr, controllers.Options{Namespace: options.Namespace, Gate: safety, Facts: known, Concurrency: options.Concurrency}); err != nil {
+	sink, err := notificationSink(options)
+	if err != nil {
+		return fmt.Errorf("--notification-url-file: %w", err)
+	}
+	if err := controllers.Setup(mgr, controllers.Options{
+		Namespace: options.Namespace, Gate: safety, Facts: known, Concurrency: options.Concurrency, Notifications: sink,
+	}); err != nil {
 		return fmt.Errorf("controllers: %w", err)
 	}
 	return errors.Join(
@@ -256,6 +272,14 @@ func setup(mgr manager.Manager, source *certs.Source, safety *gate.Gate, options
 		mgr.AddReadyzCheck("policies", policiesLoaded(safety)),
 		registerMetrics(),
 	)
+}
+
+// notificationSink is nil where none is configured.
+func notificationSink(options ManagerOptions) (*notification.Sink, error) {
+	if options.NotificationURLFile == "" {
+		return nil, nil //nolint:nilnil // nobody is told
+	}
+	return notification.NewSink(notification.SinkOptions{URLFile: options.NotificationURLFile, CAFile: options.NotificationCAFile})
 }
 
 func newGate(options ManagerOptions) (*gate.Gate, error) {
