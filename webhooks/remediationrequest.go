@@ -9,7 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	remediationv1 "kubernaut.io/kubernaut/api/remediation/v1"
-	"kubernaut.io/kubernaut/webhooks/rights"
+	"kubernaut.io/kubernaut/controllers/rights"
 	"kubernaut.io/kubernaut/webhooks/rules"
 )
 

@@ -8,13 +8,14 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	"kubernaut.io/kubernaut/api/shared"
 	"kubernaut.io/kubernaut/controllers/identity"
-	"kubernaut.io/kubernaut/webhooks/rights"
+	"kubernaut.io/kubernaut/controllers/rights"
 	"kubernaut.io/kubernaut/webhooks/rules"
 )
 
@@ -101,9 +102,14 @@ type authorizer struct {
 
 // review refuses an object whose author lacks a permission.
 func (a authorizer) review(ctx context.Context, h hook, object client.Object, who shared.Requester, needs []rights.Need) error {
-	errs, err := rights.Review(ctx, a.client, who, needs)
+	denials, err := rights.Review(ctx, a.client, who, needs)
 	if err != nil {
 		return apierrors.NewInternalError(err)
+	}
+	errs := make(field.ErrorList, len(denials))
+	for i, denial := range denials {
+		errs[i] = field.Forbidden(denial.Path, fmt.Sprintf(
+			"%s, so may not have it done either: ask an admin for a role with the verb %s", denial, denial.Verb))
 	}
 	return h.refuse(object, errs)
 }

@@ -11,7 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
-	"kubernaut.io/kubernaut/webhooks/rights"
+	"kubernaut.io/kubernaut/controllers/rights"
 	"kubernaut.io/kubernaut/webhooks/rules"
 )
 

@@ -229,6 +229,9 @@ func (d *decider) validate() {
 		d.fail(noStep, shared.ErrorValidation, d.graphError.Error())
 		return
 	}
+	if d.forbidden() {
+		return
+	}
 	for _, i := range d.graph.Order() {
 		if err := d.steps[i].err; err != nil {
 			d.conditions.False(workflowexecutionv1.ConditionValidated, ReasonStepNotPrepared, fmt.Sprintf("step %q: %v", d.definitions()[i].Name, err))

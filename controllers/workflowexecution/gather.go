@@ -20,6 +20,7 @@ import (
 	"kubernaut.io/kubernaut/controllers/kubernetesexecution/actions"
 	"kubernaut.io/kubernaut/controllers/kubernetesexecution/effects"
 	"kubernaut.io/kubernaut/controllers/machinery"
+	"kubernaut.io/kubernaut/controllers/rights"
 	"kubernaut.io/kubernaut/controllers/workflowexecution/planning"
 )
 
@@ -33,6 +34,8 @@ type snapshot struct {
 	terminating bool
 	// mode is the mode that applies: that of the spec, or DryRun where a target's namespace forces it.
 	mode shared.Mode
+	// denials are the rights that somebody who has a part in the workflow lacks; only while validating.
+	denials []rights.Denial
 	// steps are what was found out about the steps before anything runs; only while planning and validating.
 	steps []assessment
 	// locks is what came of taking the locks; nil before they were tried.
@@ -86,9 +89,7 @@ func (r *Reconciler) gather(ctx context.Context, workflow *workflowexecutionv1.W
 		if suspended(workflow) || workflow.Spec.Cancel != "" {
 			return s, nil // nothing is judged that does not go on
 		}
-		if s.mode, err = r.mode(ctx, workflow); err == nil {
-			s.steps, err = r.assess(ctx, workflow, s.graph)
-		}
+		err = r.gatherValidation(ctx, workflow, &s)
 	case workflowexecutionv1.PhaseExecuting:
 		if err = r.gatherExecutions(ctx, workflow, &s); err == nil && anyFailed(&s) {
 			s.targets, err = r.gatherTargets(ctx, workflow)
@@ -104,6 +105,18 @@ func (r *Reconciler) gather(ctx context.Context, workflow *workflowexecutionv1.W
 	case workflowexecutionv1.PhaseCompleted, workflowexecutionv1.PhaseFailed:
 	}
 	return s, err
+}
+
+// gatherValidation finds out, in this order, whether everybody may do their part, and what the steps would change.
+func (r *Reconciler) gatherValidation(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution, s *snapshot) (err error) {
+	if s.mode, err = r.mode(ctx, workflow); err != nil {
+		return err
+	}
+	if s.denials, err = r.reviewRights(ctx, workflow); err != nil || len(s.denials) > 0 {
+		return err
+	}
+	s.steps, err = r.assess(ctx, workflow, s.graph)
+	return err
 }
 
 // terminating says that the namespace of a workflow which was deleted is being deleted too.

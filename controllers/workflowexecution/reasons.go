@@ -7,7 +7,9 @@ const (
 	ReasonAllowed         = "Allowed"
 	ReasonStepNotPrepared = "StepNotPrepared"
 	ReasonPolicyDenied    = "PolicyDenied"
-	ReasonDryRun          = "DryRun"
+	// ReasonPermissionDenied is that of Validated=False when somebody who has a part in the workflow lacks a right for it.
+	ReasonPermissionDenied = "PermissionDenied"
+	ReasonDryRun           = "DryRun"
 	// ReasonPolicyHold, ReasonSuspended and ReasonResumed are those of Suspended.
 	ReasonPolicyHold = "PolicyHold"
 	ReasonSuspended  = "Suspended"

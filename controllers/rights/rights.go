@@ -1,5 +1,6 @@
-// Package rights asks the API server's own authorizer whether someone could do alone what they ask Kubernaut to do: what you may
-// not do yourself, you may not have done for you.
+// Package rights says what having a repair done needs, and asks the API server's own authorizer whether someone has it: what you
+// may not do yourself, you may not have done for you. Admission asks when a workflow is created, the workflow's controller again
+// before anything runs.
 package rights
 
 import (
@@ -11,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -48,15 +50,48 @@ func (p Permission) String() string {
 	return text
 }
 
-// Need is a permission and the field that it is needed for.
+// Need is a permission and what it is needed for.
 type Need struct {
 	Permission
+	// Path is the field that asks for it.
 	Path *field.Path
+	// Step is the 0-based index of the step that the field is part of.
+	Step int
+}
+
+// Denial is a need that somebody lacks.
+type Denial struct {
+	Need
+	// Who is their user name.
+	Who string
+	// Evaluation is what the authorizer could not evaluate; empty if nothing.
+	Evaluation string
+}
+
+// String says who may not do what.
+func (d Denial) String() string {
+	text := d.Who + " may not " + d.Permission.String()
+	if d.Evaluation != "" {
+		text += " (the authorizer says: " + d.Evaluation + ")"
+	}
+	return text
+}
+
+// Compare orders denials: by step, then by who, then by what.
+func Compare(a, b Denial) int {
+	return cmp.Or(cmp.Compare(a.Step, b.Step), cmp.Compare(a.Who, b.Who), cmp.Compare(a.Permission.String(), b.Permission.String()))
 }
 
 // Remediate is what having a target repaired needs. A kind that the API server does not know is asked about by its usual
 // resource name: whoever may do everything may have it repaired.
 func Remediate(mapper meta.RESTMapper, target *shared.Target, path *field.Path) (Need, error) {
+	resource, err := resourceOf(mapper, target)
+	return Need{Path: path, Permission: Permission{
+		Verb: VerbRemediate, Group: resource.Group, Resource: resource.Resource, Namespace: target.Namespace, Name: target.Name,
+	}}, err
+}
+
+func resourceOf(mapper meta.RESTMapper, target *shared.Target) (schema.GroupVersionResource, error) {
 	kind := target.GroupVersionKind()
 	resource, _ := meta.UnsafeGuessKindToResource(kind)
 	mapping, err := mapper.RESTMapping(kind.GroupKind(), kind.Version)
@@ -64,23 +99,22 @@ func Remediate(mapper meta.RESTMapper, target *shared.Target, path *field.Path) 
 	case err == nil:
 		resource = mapping.Resource
 	case !meta.IsNoMatchError(err):
-		return Need{}, fmt.Errorf("ask the API server for the resource of %s; try again: %w", kind.Kind, err)
+		return resource, fmt.Errorf("ask the API server for the resource of %s; try again: %w", kind.Kind, err)
 	}
-	return Need{Path: path, Permission: Permission{
-		Verb: VerbRemediate, Group: resource.Group, Resource: resource.Resource, Namespace: target.Namespace, Name: target.Name,
-	}}, nil
+	return resource, nil
 }
 
 // RemediateSteps is what a workflow that is made for a request needs: the verb remediate on the target of every step and of every
 // rollback action.
 func RemediateSteps(mapper meta.RESTMapper, definition *shared.WorkflowDefinition, path *field.Path) ([]Need, error) {
 	var needs []Need
-	err := eachAction(definition, path, func(action *shared.Action, known actions.Action, at *field.Path) error {
+	err := eachAction(definition, path, func(step int, action *shared.Action, known actions.Action, at *field.Path) error {
 		target := known.Target(action)
 		if target == nil {
 			return nil
 		}
 		need, err := Remediate(mapper, target, at)
+		need.Step = step
 		needs = append(needs, need)
 		return err
 	})
@@ -91,18 +125,18 @@ func RemediateSteps(mapper meta.RESTMapper, definition *shared.WorkflowDefinitio
 // targets. An action without a target writes in the workflow's own namespace.
 func Steps(namespace string, mapper meta.RESTMapper, definition *shared.WorkflowDefinition, path *field.Path) ([]Need, error) {
 	var needs []Need
-	err := eachAction(definition, path, func(action *shared.Action, known actions.Action, at *field.Path) error {
+	err := eachAction(definition, path, func(step int, action *shared.Action, known actions.Action, at *field.Path) error {
 		target := known.Target(action)
 		for _, permission := range known.WritesFor(action) {
 			for _, verb := range permission.Verbs {
-				needs = append(needs, Need{Path: at, Permission: written(verb, permission, target, namespace)})
+				needs = append(needs, Need{Path: at, Step: step, Permission: written(verb, permission, target, namespace)})
 			}
 		}
 		if target == nil {
 			return nil
 		}
 		get, err := Remediate(mapper, target, at)
-		get.Verb = "get"
+		get.Verb, get.Step = "get", step
 		needs = append(needs, get)
 		return err
 	})
@@ -120,7 +154,34 @@ func written(verb string, permission actions.Permission, target *shared.Target, 
 	return p
 }
 
-func eachAction(definition *shared.WorkflowDefinition, path *field.Path, visit func(*shared.Action, actions.Action, *field.Path) error) error {
+// Accounts is what the accounts of a workflow's actions need: all that each action writes with and reads with. Only what is asked
+// of the target itself is asked by its name.
+func Accounts(namespace string, mapper meta.RESTMapper, definition *shared.WorkflowDefinition, path *field.Path) (map[shared.ActionType][]Need, error) {
+	needs := map[shared.ActionType][]Need{}
+	err := eachAction(definition, path, func(step int, action *shared.Action, known actions.Action, at *field.Path) error {
+		target, resource := known.Target(action), schema.GroupVersionResource{}
+		if target != nil {
+			var err error
+			if resource, err = resourceOf(mapper, target); err != nil {
+				return err
+			}
+		}
+		for _, permission := range slices.Concat(known.WritesFor(action), known.Reads()) {
+			ofTarget := target != nil && permission.Group == resource.Group && permission.Resource == resource.Resource
+			for _, verb := range permission.Verbs {
+				p := written(verb, permission, target, namespace)
+				if !ofTarget || verb == "list" || verb == "watch" {
+					p.Name = ""
+				}
+				needs[action.Type] = append(needs[action.Type], Need{Path: at, Step: step, Permission: p})
+			}
+		}
+		return nil
+	})
+	return needs, err
+}
+
+func eachAction(definition *shared.WorkflowDefinition, path *field.Path, visit func(int, *shared.Action, actions.Action, *field.Path) error) error {
 	for i := range definition.Steps {
 		step, at := &definition.Steps[i], path.Child("steps").Index(i)
 		for name, action := range map[string]*shared.Action{"action": &step.Action, "rollbackAction": step.RollbackAction} {
@@ -131,7 +192,7 @@ func eachAction(definition *shared.WorkflowDefinition, path *field.Path, visit f
 			if !ok {
 				continue // the schema refuses it
 			}
-			if err := visit(action, known, at.Child(name)); err != nil {
+			if err := visit(i, action, known, at.Child(name)); err != nil {
 				return err
 			}
 		}
@@ -139,26 +200,28 @@ func eachAction(definition *shared.WorkflowDefinition, path *field.Path, visit f
 	return nil
 }
 
-// Review asks for each distinct permission once, several at a time, whether who has it, and returns an error for each that they
-// lack, in the order of the needs. Its error says that the API server gave no answer.
-func Review(ctx context.Context, c client.Client, who shared.Requester, needs []Need) (field.ErrorList, error) {
-	slices.SortStableFunc(needs, func(a, b Need) int { return cmp.Compare(a.Path.String(), b.Path.String()) })
-	distinct := map[Permission]int{}
+// Review asks for each distinct permission once, several at a time, whether who has it, and returns those that they lack, in the
+// order of the needs. Its error says that the API server gave no answer.
+func Review(ctx context.Context, c client.Writer, who shared.Requester, needs []Need) ([]Denial, error) {
+	slices.SortStableFunc(needs, func(a, b Need) int {
+		return cmp.Or(cmp.Compare(a.Step, b.Step), cmp.Compare(a.Path.String(), b.Path.String()))
+	})
+	distinct := map[Permission]bool{}
 	var asked []Need
 	for _, need := range needs {
-		if _, known := distinct[need.Permission]; !known {
-			distinct[need.Permission] = len(asked)
+		if !distinct[need.Permission] {
+			distinct[need.Permission] = true
 			asked = append(asked, need)
 		}
 	}
-	refused := make([]*field.Error, len(asked))
+	denied := make([]*Denial, len(asked))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)
 	for i, need := range asked {
 		group.Go(func() error {
 			status, err := review(ctx, c, who, need.Permission)
 			if err == nil && !status.Allowed {
-				refused[i] = field.Forbidden(need.Path, refusal(who, need.Permission, status))
+				denied[i] = &Denial{Need: need, Who: who.Username, Evaluation: status.EvaluationError}
 			}
 			return err
 		})
@@ -166,19 +229,16 @@ func Review(ctx context.Context, c client.Client, who shared.Requester, needs []
 	if err := group.Wait(); err != nil {
 		return nil, fmt.Errorf("ask the API server what %s may do: %w", who.Username, err)
 	}
-	return slices.DeleteFunc(field.ErrorList(refused), func(e *field.Error) bool { return e == nil }), nil
-}
-
-func refusal(who shared.Requester, permission Permission, status *authorizationv1.SubjectAccessReviewStatus) string {
-	text := fmt.Sprintf("%s may not %s, so may not have it done either: ask an admin for a role with the verb %s",
-		who.Username, permission, permission.Verb)
-	if status.EvaluationError != "" {
-		text += " (the authorizer says: " + status.EvaluationError + ")"
+	var denials []Denial
+	for _, denial := range denied {
+		if denial != nil {
+			denials = append(denials, *denial)
+		}
 	}
-	return text
+	return denials, nil
 }
 
-func review(ctx context.Context, c client.Client, who shared.Requester, p Permission) (*authorizationv1.SubjectAccessReviewStatus, error) {
+func review(ctx context.Context, c client.Writer, who shared.Requester, p Permission) (*authorizationv1.SubjectAccessReviewStatus, error) {
 	question := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
 		User: who.Username, UID: who.UID, Groups: who.Groups,
 		ResourceAttributes: &authorizationv1.ResourceAttributes{
