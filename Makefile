@@ -150,6 +150,13 @@ test-e2e: ## Test the whole on a local cluster of its own.
 	$(MAKE) --no-print-directory up CLUSTER=.cluster-e2e && \
 	KUBERNAUT_CLUSTER_DIR=$(CURDIR)/.cluster-e2e KUBERNAUT_BIN=$(BIN) $(GINKGO_RUN) ./test/e2e/...
 
+# FUZZTIME is how long each fuzz function runs.
+FUZZTIME ?= 30s
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz function for FUZZTIME, one after the other; what fails is kept in testdata/fuzz of its package.
+	@.ci/fuzz $(FUZZTIME)
+
 .PHONY: bench
 bench: ## Run the benchmarks that have a bar: a table, and .bench/results.json.
 	@go run ./test/bench

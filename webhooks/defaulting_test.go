@@ -5,9 +5,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	admissionv1 "k8s.io/api/admission/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
 )
@@ -56,27 +53,4 @@ func TestStoredForm(t *testing.T) {
 			}
 		})
 	}
-}
-
-func FuzzDefaultingAnswers(f *testing.F) {
-	for _, seed := range []string{
-		`{}`, `[]`, `null`, `{"spec":null}`, `{"metadata":7,"spec":{}}`, `{"spec":{"requestedBy":{}}}`, `{"spec":{"timeouts":{"workflow":"soon"}}}`,
-		`{"apiVersion":"workflowexecution.kubernaut.io/v1","kind":"WorkflowExecution","spec":{"workflowDefinition":{"name":"w","steps":[{"name":"a","dependsOn":["a"]}]}}}`,
-		`{"apiVersion":"workflowexecution.kubernaut.io/v1","kind":"WorkflowExecution","spec":{"workflowDefinition":{"name":"w","steps":[{"name":"a","maxRetries":2000000000}]}}}`,
-	} {
-		f.Add([]byte(seed))
-	}
-	scheme := runtime.NewScheme()
-	if err := workflowexecutionv1.AddToScheme(scheme); err != nil {
-		f.Fatal(err)
-	}
-	handler := &defaulting[*workflowexecutionv1.WorkflowExecution]{decoder: admission.NewDecoder(scheme), defaulter: &workflowExecutions{}}
-	f.Fuzz(func(t *testing.T, raw []byte) {
-		if !json.Valid(raw) {
-			t.Skip("the API server sends JSON")
-		}
-		handler.Handle(t.Context(), admission.Request{AdmissionRequest: admissionv1.AdmissionRequest{
-			Operation: admissionv1.Create, Object: runtime.RawExtension{Raw: raw},
-		}})
-	})
 }
