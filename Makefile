@@ -75,7 +75,7 @@ $(BIN)/up:
 KINDS := remediationrequest remediationprocessing aianalysis workflowexecution kubernetesexecution safetypolicy playbook
 
 .PHONY: generate
-generate: ## Generate deep copies, CRDs, roles, webhook configurations, admission policies, schemas and the pages about policies.
+generate: ## Generate deep copies, CRDs, roles, webhook configurations, admission policies, schemas, the pages about policies and the tables of those about kinds.
 	@$(TOOL) controller-gen object paths=./api/...
 	@$(TOOL) controller-gen crd paths=./api/... output:crd:dir=config/crd/bases
 	@for kind in $(KINDS); do \
@@ -124,8 +124,8 @@ ifeq ($(KUBEBUILDER_ASSETS),$(BIN))
 endif
 
 .PHONY: test-api
-test-api: assets ## Test that the API server enforces the kinds' bounds and rules.
-	$(GINKGO_RUN) ./test/api/...
+test-api: assets ## Test that the API server enforces the kinds' bounds and rules, and takes the examples of docs/kinds.
+	$(GINKGO_RUN) ./test/api/... ./test/docs/...
 
 .PHONY: test-admission
 test-admission: assets ## Test the webhooks and the status guard on a real API server, and print the table of attacks.

@@ -69,7 +69,10 @@ func generate(root string) error {
 	if err != nil {
 		return err
 	}
-	return writePages(filepath.Join(root, "docs", "policies"), pages)
+	if err := writePages(filepath.Join(root, "docs", "policies"), pages); err != nil {
+		return err
+	}
+	return writeKinds(root)
 }
 
 // writeAccounts writes the ServiceAccounts, binds to each the roles in the file of its name, and lists all files for kustomize.

@@ -1,0 +1,4 @@
+package kubernetesexecution
+
+// Diagram draws the phases and what may follow each, in Mermaid, for the page about the kind.
+func Diagram() string { return transitions().Diagram() }
