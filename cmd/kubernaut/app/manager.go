@@ -15,7 +15,6 @@ import (
 	"github.com/spf13/pflag"
 	"go.uber.org/zap/zapcore"
 	"k8s.io/apimachinery/pkg/runtime"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -29,13 +28,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 	"sigs.k8s.io/controller-runtime/pkg/webhook"
 
-	aianalysisv1 "kubernaut.io/kubernaut/api/aianalysis/v1"
-	catalogv1alpha1 "kubernaut.io/kubernaut/api/catalog/v1alpha1"
-	kubernetesexecutionv1 "kubernaut.io/kubernaut/api/kubernetesexecution/v1"
-	remediationv1 "kubernaut.io/kubernaut/api/remediation/v1"
-	remediationprocessingv1 "kubernaut.io/kubernaut/api/remediationprocessing/v1"
-	safetyv1alpha1 "kubernaut.io/kubernaut/api/safety/v1alpha1"
-	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
+	"kubernaut.io/kubernaut/cmd/kubernaut/terminal"
 	"kubernaut.io/kubernaut/controllers"
 	"kubernaut.io/kubernaut/controllers/facts"
 	"kubernaut.io/kubernaut/controllers/identity"
@@ -184,16 +177,7 @@ func restConfig(kubeconfig string) (*rest.Config, error) {
 
 // Scheme knows every kind that the manager reads or writes.
 func Scheme() (*runtime.Scheme, error) {
-	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{
-		clientgoscheme.AddToScheme, remediationv1.AddToScheme, remediationprocessingv1.AddToScheme, aianalysisv1.AddToScheme,
-		workflowexecutionv1.AddToScheme, kubernetesexecutionv1.AddToScheme, safetyv1alpha1.AddToScheme, catalogv1alpha1.AddToScheme,
-	} {
-		if err := add(scheme); err != nil {
-			return nil, fmt.Errorf("scheme: %w", err)
-		}
-	}
-	return scheme, nil
+	return terminal.Scheme()
 }
 
 // RunManager runs the manager until the context ends.

@@ -8,6 +8,7 @@ import (
 
 	"kubernaut.io/kubernaut/cmd/kubernaut/certs"
 	"kubernaut.io/kubernaut/cmd/kubernaut/policy"
+	"kubernaut.io/kubernaut/cmd/kubernaut/remediation"
 	"kubernaut.io/kubernaut/cmd/kubernaut/terminal"
 )
 
@@ -23,6 +24,7 @@ func NewCommand() *cobra.Command {
 	})
 	root.SetFlagErrorFunc(terminal.FlagError)
 	root.AddCommand(newManagerCommand(), certs.NewCommand(), policy.NewCommand())
+	root.AddCommand(remediation.NewCommands()...)
 	return root
 }
 
