@@ -46,9 +46,11 @@ cluster-down: down ## End the local cluster and discard its data.
 ## Build
 
 .PHONY: build
-build: ## Build bin/kubernaut.
+build: ## Build bin/kubernaut, which is a plugin of kubectl too.
 	@mkdir -p $(BIN)
 	@$(GO_BUILD) -o $(BIN)/kubernaut ./cmd/kubernaut
+	@ln -sf kubernaut $(BIN)/kubectl-kubernaut
+	@ln -sf kubernaut $(BIN)/kubectl_complete-kubernaut
 
 .PHONY: binaries
 binaries: $(LOCALCLUSTER) ## Build the binaries of the local cluster (about ten minutes, once for each version).

@@ -144,17 +144,21 @@ func newManagerCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "manager",
 		Short: "Run the controllers and the admission webhooks",
-		Args:  cobra.NoArgs,
+		Args:  terminal.Args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := options.validate(); err != nil {
+				return terminal.Usage(err)
+			}
+			// Before there is a logger: what cannot be found is said once, by the error.
+			cfg, err := restConfig(kubeconfig)
+			if err != nil {
+				return err
+			}
 			level := zapcore.InfoLevel
 			if verbose {
 				level = zapcore.DebugLevel
 			}
 			ctrl.SetLogger(zap.New(zap.Level(level), zap.UseDevMode(false)))
-			cfg, err := restConfig(kubeconfig)
-			if err != nil {
-				return err
-			}
 			return RunManager(cmd.Context(), cfg, options)
 		},
 	}
@@ -165,12 +169,12 @@ func newManagerCommand() *cobra.Command {
 }
 
 func restConfig(kubeconfig string) (*rest.Config, error) {
-	if kubeconfig == "" {
-		return config.GetConfig()
+	if kubeconfig != "" {
+		return terminal.Kubeconfig(kubeconfig)
 	}
-	cfg, err := kubeconfigFile(kubeconfig)
+	cfg, err := config.GetConfig()
 	if err != nil {
-		return nil, fmt.Errorf("--kubeconfig %s: %w", kubeconfig, err)
+		return nil, terminal.Usagef("which cluster? There is neither a pod's account nor a kubeconfig: name one with --kubeconfig (%w)", err)
 	}
 	return cfg, nil
 }

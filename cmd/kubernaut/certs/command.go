@@ -2,8 +2,6 @@
 package certs
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -14,7 +12,6 @@ import (
 	"github.com/cert-manager/cert-manager/pkg/client/clientset/versioned"
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/clientcmd"
 
 	"kubernaut.io/kubernaut/cmd/kubernaut/terminal"
 	"kubernaut.io/kubernaut/controllers/identity"
@@ -38,7 +35,9 @@ func NewCommand() *cobra.Command {
 
 // statusFlags are the flags of kubernaut certs status.
 type statusFlags struct {
-	kubeconfig, context, namespace, origin, directory, output string
+	terminal.Cluster
+
+	origin, directory, output string
 }
 
 func newStatusCommand() *cobra.Command {
@@ -50,21 +49,20 @@ func newStatusCommand() *cobra.Command {
 configuration verifies it. It reads the Secret and the Deployment of the manager, cert-manager's Certificate and Issuer, and both
 webhook configurations, with your own rights; it changes nothing.
 
-Exit codes: 0 all is well; 1 something is wrong, or could not be read.`,
-		Args: cobra.NoArgs,
-		RunE: func(command *cobra.Command, _ []string) error { return status(command, flags) },
+Exit codes: 0 all is well; 1 something is wrong; 2 wrong arguments, no cluster, or no right to.`,
+		Args: terminal.Args(cobra.NoArgs),
+		RunE: terminal.Run(func(command *cobra.Command, _ []string) error { return status(command, &flags) }),
 	}
+	flags.Add(command)
+	flags.InNamespace(command, identity.DefaultNamespace, "namespace of the operator")
 	f := command.Flags()
-	f.StringVar(&flags.kubeconfig, "kubeconfig", "", "kubeconfig to use; default: $KUBECONFIG, ~/.kube/config, or the pod's")
-	f.StringVar(&flags.context, "context", "", "context of the kubeconfig; default: its current one")
-	f.StringVarP(&flags.namespace, "namespace", "n", identity.DefaultNamespace, "namespace of the operator")
 	f.StringVar(&flags.origin, "webhook-certs", "", "where the certificate comes from, as the manager was told; default: what its Deployment or the Secret says")
 	f.StringVar(&flags.directory, "webhook-cert-dir", "", "directory with the manager's tls.crt and tls.key, for --webhook-certs=files")
 	f.StringVarP(&flags.output, "output", "o", formatText, "form of the output: text, json")
 	return command
 }
 
-func status(command *cobra.Command, flags statusFlags) error {
+func status(command *cobra.Command, flags *statusFlags) error {
 	if !slices.Contains([]string{formatText, formatJSON}, flags.output) {
 		return fmt.Errorf("--output: %q is not one of text, json", flags.output)
 	}
@@ -72,11 +70,15 @@ func status(command *cobra.Command, flags statusFlags) error {
 	if origin != "" && !slices.Contains(certs.Origins(), origin) {
 		return fmt.Errorf("--webhook-certs: %q is not one of %v", origin, certs.Origins())
 	}
-	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(loadingRules(flags.kubeconfig), &clientcmd.ConfigOverrides{CurrentContext: flags.context}).ClientConfig()
+	config, err := flags.Config()
 	if err != nil {
-		return fmt.Errorf("which cluster: %w", err)
+		return err
 	}
-	inspector := certs.Inspector{Options: certs.Options{Namespace: flags.namespace}, Origin: origin, Directory: flags.directory}
+	namespace, err := flags.Namespace()
+	if err != nil {
+		return err
+	}
+	inspector := certs.Inspector{Options: certs.Options{Namespace: namespace}, Origin: origin, Directory: flags.directory}
 	if inspector.Kubernetes, err = kubernetes.NewForConfig(config); err != nil {
 		return err
 	}
@@ -93,23 +95,14 @@ func status(command *cobra.Command, flags statusFlags) error {
 	}
 	if len(report.Problems) > 0 {
 		// They have been printed.
-		return errors.New("the certificate of the webhooks is not in order")
+		return terminal.Findings("the certificate of the webhooks is not in order")
 	}
 	return nil
 }
 
-func loadingRules(kubeconfig string) *clientcmd.ClientConfigLoadingRules {
-	rules := clientcmd.NewDefaultClientConfigLoadingRules()
-	rules.ExplicitPath = kubeconfig
-	return rules
-}
-
 func write(out io.Writer, report *certs.Report, format string, now time.Time) error {
 	if format == formatJSON {
-		encoder := json.NewEncoder(out)
-		encoder.SetIndent("", "  ")
-		encoder.SetEscapeHTML(false)
-		return encoder.Encode(report)
+		return terminal.WriteJSON(out, report)
 	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(table, "From %s: %s\n", report.Origin, report.From)

@@ -20,6 +20,7 @@ import (
 	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
 	"kubernaut.io/kubernaut/cmd/kubernaut/terminal"
 	"kubernaut.io/kubernaut/controllers/aianalysis"
+	"kubernaut.io/kubernaut/controllers/kubernetesexecution/actions"
 	"kubernaut.io/kubernaut/controllers/remediationrequest"
 	"kubernaut.io/kubernaut/controllers/workflowexecution"
 	"kubernaut.io/kubernaut/policies/gate"
@@ -88,8 +89,7 @@ func (s *story) tellAttempt(attempt int32, decisions []gate.Record) {
 	for i := range s.processings {
 		if p := &s.processings[i]; p.Spec.RecoveryAttemptNumber == attempt {
 			if attempt > 0 {
-				s.tell(&p.CreationTimestamp, short(s.request), fmt.Sprint("recovery ", attempt), terminal.Waiting,
-					fmt.Sprintf("recovery %d of at most %d", attempt, value(s.request.Status.MaxRecoveryAttempts)))
+				s.tell(&p.CreationTimestamp, short(s.request), fmt.Sprint("recovery ", attempt), terminal.Waiting, s.recoveryText(attempt))
 			}
 			s.tellProcessing(p)
 		}
@@ -104,6 +104,17 @@ func (s *story) tellAttempt(attempt int32, decisions []gate.Record) {
 			s.tellWorkflow(w, decisions)
 		}
 	}
+}
+
+// recoveryText says that another attempt begins, and after what.
+func (s *story) recoveryText(attempt int32) string {
+	text := fmt.Sprintf("recovery %d of at most %d begins", attempt, value(s.request.Status.MaxRecoveryAttempts))
+	for _, failed := range s.request.Status.WorkflowExecutionRefs {
+		if failed.AttemptNumber == attempt {
+			text += fmt.Sprintf(": wfe/%s failed (%s)", failed.Name, failed.ErrorType)
+		}
+	}
+	return text
 }
 
 func value(number *int32) int32 {
@@ -341,7 +352,7 @@ func (s *story) tellEnd(w *workflowexecutionv1.WorkflowExecution) {
 func toldByStatus() []string {
 	return []string{
 		remediationrequest.EventRemediationStarted, remediationrequest.EventRemediationCompleted, remediationrequest.EventRemediationFailed,
-		remediationrequest.EventEscalatedToManualReview,
+		remediationrequest.EventEscalatedToManualReview, remediationrequest.EventRecoveryInitiated,
 		aianalysis.EventAnalysisCompleted, aianalysis.EventAnalysisFailed,
 		workflowexecution.EventPlanned, workflowexecution.EventValidated, workflowexecution.EventPolicyDenied, workflowexecution.EventStepStarted,
 		workflowexecution.EventStepCompleted, workflowexecution.EventStepFailed, workflowexecution.EventRollbackStarted,
@@ -353,7 +364,7 @@ func toldByStatus() []string {
 func (s *story) tellEvents(uid types.UID, object string) {
 	for i := range s.events {
 		event := &s.events[i]
-		if event.Regarding.UID != uid || slices.Contains(toldByStatus(), event.Reason) || s.endsExecution(event) {
+		if event.Regarding.UID != uid || slices.Contains(toldByStatus(), event.Reason) || s.escalates(event) || s.endsExecution(event) {
 			continue
 		}
 		tone := terminal.Plain
@@ -367,6 +378,11 @@ func (s *story) tellEvents(uid types.UID, object string) {
 		}
 		s.tell(&at, object, fmt.Sprint("event ", event.Name), tone, text)
 	}
+}
+
+// escalates says whether an event is the notification that goes with an escalation.
+func (s *story) escalates(event *eventsv1.Event) bool {
+	return s.request != nil && event.Regarding.UID == s.request.UID && event.Reason == actions.ReasonNotification && s.request.Status.EscalatedToManualReview
 }
 
 // endsExecution says whether an event is the one that every execution has at its end.

@@ -201,3 +201,10 @@ func person(requester shared.Requester) string {
 	}
 	return name
 }
+
+func ruleTone(effect shared.RuleEffect) terminal.Tone {
+	if effect == shared.EffectDeny {
+		return terminal.Bad
+	}
+	return terminal.Waiting
+}

@@ -94,7 +94,8 @@ func (d drawing) requestNode() node {
 		{Text: string(r.Status.Outcome), Tone: phaseTone(phase)}, {Text: took(r.Status.StartTime, r.Status.CompletionTime, d.now), Tone: terminal.Faint},
 	}}
 	n.note(terminal.Plain, "%s", askedText(r))
-	if why := message(r.Status.Conditions, shared.ConditionReady); why != "" {
+	// The reason of an escalation says the message of the condition too.
+	if why := message(r.Status.Conditions, shared.ConditionReady); why != "" && !r.Status.EscalatedToManualReview {
 		n.note(phaseTone(phase), "%s", why)
 	}
 	if r.Status.DuplicateOf != "" {
@@ -333,7 +334,7 @@ func (d drawing) stepNode(w *workflowexecutionv1.WorkflowExecution, index int32)
 		n.note(phaseTone(phase), "%s", strings.TrimPrefix(fmt.Sprintf("%s: %s", status.ErrorType, status.Message), ": "))
 	}
 	for _, rule := range decision.Rules {
-		n.note(terminal.Waiting, "%s", ruleText(rule))
+		n.note(ruleTone(rule.Effect), "%s", ruleText(rule))
 	}
 	for _, change := range changesOf(w, index, executions) {
 		n.note(terminal.Faint, "%s", changeText(change))

@@ -78,6 +78,17 @@ func (c *Cluster) Config() (*rest.Config, error) {
 	return config, nil
 }
 
+// Kubeconfig is the configuration that a file's current context gives, without the limits of a client for one person.
+func Kubeconfig(file string) (*rest.Config, error) {
+	cluster := Cluster{kubeconfig: file}
+	config, err := cluster.Config()
+	if err != nil {
+		return nil, err
+	}
+	config.QPS, config.Burst = 0, 0
+	return config, nil
+}
+
 // explain says which cluster cannot be found, and the way out.
 func (c *Cluster) explain(err error) error {
 	context := c.overrides.CurrentContext
@@ -97,6 +108,12 @@ func (c *Cluster) contexts() []string {
 		return nil
 	}
 	return slices.Sorted(maps.Keys(raw.Contexts))
+}
+
+// InNamespace has the commands work in a namespace that is not that of the context unless another one is asked for.
+func (c *Cluster) InNamespace(command *cobra.Command, namespace, usage string) {
+	flag := command.Flags().Lookup(clientcmd.FlagNamespace)
+	c.overrides.Context.Namespace, flag.DefValue, flag.Usage = namespace, namespace, usage
 }
 
 // Namespace is the one that was asked for, else that of the context, else default.
