@@ -56,7 +56,8 @@ type Enrichment struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=8
 	PDBs []PDBFacts `json:"pdbs,omitempty"`
-	// revisions are the revisions that a Deployment keeps, the newest first.
+	// revisions are the revisions that a Deployment keeps, the newest first. Those that an earlier workflow of the same request
+	// rolled out, and that were left again, are not among them.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=16
@@ -173,6 +174,10 @@ type ContainerProblem struct {
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	MemoryLimitBytes *int64 `json:"memoryLimitBytes,omitempty"`
+	// node is the name of the node that the pod runs on; empty when it runs on none.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	Node string `json:"node,omitempty"`
 	// revision is the number of the Deployment's revision that the pod belongs to; 0 when it belongs to none.
 	// +optional
 	// +kubebuilder:validation:Minimum=0

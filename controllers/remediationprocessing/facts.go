@@ -269,7 +269,7 @@ func containerProblems(pods []corev1.Pod, revisions map[types.UID]int64) []share
 	var problems []shared.ContainerProblem
 	for i := range pods {
 		pod := &pods[i]
-		base := shared.ContainerProblem{Pod: pod.Name}
+		base := shared.ContainerProblem{Pod: pod.Name, Node: pod.Spec.NodeName}
 		if owner := metav1.GetControllerOf(pod); owner != nil {
 			base.Revision = revisions[owner.UID]
 		}

@@ -161,7 +161,7 @@ func TestGatherDeployment(t *testing.T) {
 		},
 		Conditions: []shared.ObservedCondition{{Type: "Progressing", Status: "False", Reason: "ProgressDeadlineExceeded", Message: "too long"}},
 		Containers: []shared.ContainerProblem{{
-			Pod: "cart-1-a", Container: "app", Image: "registry/cart:typo", State: shared.ContainerWaiting, Reason: "ImagePullBackOff",
+			Pod: "cart-1-a", Node: "worker-1", Container: "app", Image: "registry/cart:typo", State: shared.ContainerWaiting, Reason: "ImagePullBackOff",
 			Message: machinery.Cut(strings.Repeat("x", 600), longestShortMessage),
 		}},
 		Events: []shared.WarningEvent{
@@ -326,7 +326,7 @@ func TestWhatIsKnownOfAProblem(t *testing.T) {
 	t.Parallel()
 	pod := corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: "cart-1-a", OwnerReferences: ownedBy("ReplicaSet", "cart-1", "r")},
-		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "side"}, {
+		Spec: corev1.PodSpec{NodeName: "worker-1", Containers: []corev1.Container{{Name: "side"}, {
 			Name: "app", Resources: corev1.ResourceRequirements{Limits: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("128Mi")}},
 		}}},
 		Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{
@@ -340,9 +340,9 @@ func TestWhatIsKnownOfAProblem(t *testing.T) {
 		}},
 	}
 	want := []shared.ContainerProblem{
-		{Pod: "cart-1-a", Container: "side", State: shared.ContainerWaiting, Reason: "ErrImagePull", Revision: 7},
+		{Pod: "cart-1-a", Node: "worker-1", Container: "side", State: shared.ContainerWaiting, Reason: "ErrImagePull", Revision: 7},
 		{
-			Pod: "cart-1-a", Container: "app", Image: "cart:1", State: shared.ContainerTerminated, Reason: "OOMKilled", ExitCode: new(int32(137)),
+			Pod: "cart-1-a", Node: "worker-1", Container: "app", Image: "cart:1", State: shared.ContainerTerminated, Reason: "OOMKilled", ExitCode: new(int32(137)),
 			RestartCount: 3, Revision: 7, MemoryLimitBytes: new(int64(128 << 20)),
 		},
 	}

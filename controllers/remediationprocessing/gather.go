@@ -56,6 +56,8 @@ type survey struct {
 	pods   []corev1.Pod
 	// revisions are the numbers of a Deployment's revisions by the UIDs of their ReplicaSets.
 	revisions map[types.UID]int64
+	// begun is since when earlier workflows of the request have had effects; nil when none had any.
+	begun *metav1.Time
 	// relatives are the UIDs of the target, of what stands between it and its pods, and of these.
 	relatives map[types.UID]bool
 	facts     shared.Enrichment
@@ -71,6 +73,7 @@ func (r *Reconciler) gather(ctx context.Context, processing *remediationprocessi
 	snapshot := Snapshot{processing: processing}
 	s.readNamespace(ctx)
 	snapshot.unread = s.readTarget(ctx)
+	s.readBegun(ctx, processing)
 	if s.object != nil {
 		s.readOwners(ctx)
 		s.readPods(ctx)
@@ -236,7 +239,7 @@ func (s *survey) replicaSets(ctx context.Context, selector labels.Selector) (map
 		}
 	}
 	list.Items = slices.DeleteFunc(list.Items, func(replicaSet appsv1.ReplicaSet) bool { return !owned[replicaSet.UID] })
-	h := historyOf(s.object, list.Items)
+	h := historyOf(s.object, list.Items, s.begun)
 	s.facts.Revisions, s.facts.ChangedAt, s.revisions = h.revisions, h.changedAt, h.numbers
 	return owned, nil
 }

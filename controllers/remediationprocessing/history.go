@@ -51,6 +51,22 @@ func (s *survey) readFailedWorkflow(ctx context.Context, processing *remediation
 	}
 }
 
+// readBegun finds out since when earlier workflows of the request have had effects: what was rolled out since then is their doing.
+func (s *survey) readBegun(ctx context.Context, processing *remediationprocessingv1.RemediationProcessing) {
+	for attempt := range processing.Spec.RecoveryAttemptNumber {
+		var workflow workflowexecutionv1.WorkflowExecution
+		name := shared.WorkflowName(processing.Spec.RemediationRequestRef.Name, attempt)
+		if err := s.readSibling(ctx, processing, name, &workflow); err != nil {
+			s.missing("earlier workflow "+name, err)
+			continue
+		}
+		if workflow.Status.ExecutionStartTime != nil {
+			s.begun = workflow.Status.ExecutionStartTime
+			return
+		}
+	}
+}
+
 // readSibling reads another child of the same request; an object of that name that is none is not looked at.
 func (s *survey) readSibling(ctx context.Context, processing *remediationprocessingv1.RemediationProcessing, name string, object client.Object) error {
 	if err := s.live.Get(ctx, client.ObjectKey{Namespace: processing.Namespace, Name: name}, object); err != nil {

@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	aianalysisv1 "kubernaut.io/kubernaut/api/aianalysis/v1"
@@ -81,12 +82,44 @@ func TestFailedWorkflow(t *testing.T) {
 				IsRecoveryAttempt: true, RecoveryAttemptNumber: 2,
 				FailedWorkflowRef: &shared.ObjectReference{Name: "stuck-recovery-1", UID: "stuck-recovery-1-uid"},
 			}
-			got := gatherFor(t, processing, byLabel, interceptor.Funcs{}, append(stuck(), test.objects...)...)
+			first := &workflowexecutionv1.WorkflowExecution{ObjectMeta: childOf("stuck-workflow", "request-uid")}
+			first.Status.ExecutionStartTime = new(metav1.NewTime(began))
+			got := gatherFor(t, processing, byLabel, interceptor.Funcs{}, append(append(stuck(), first), test.objects...)...)
 			if diff := cmp.Diff(test.want, got.enrichment.FailedWorkflow); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 			if degraded := strings.Join(got.degraded, "; "); (degraded == "") != (test.wantDegraded == "") || !strings.Contains(degraded, test.wantDegraded) {
 				t.Errorf("degraded is %q", degraded)
+			}
+		})
+	}
+}
+
+func TestWhenEarlierWorkflowsHadEffects(t *testing.T) {
+	t.Parallel()
+	workflow := func(name string, started *metav1.Time) client.Object {
+		object := &workflowexecutionv1.WorkflowExecution{ObjectMeta: childOf(name, "request-uid")}
+		object.Status.ExecutionStartTime = started
+		return object
+	}
+	at := new(metav1.NewTime(began))
+	for sentence, test := range map[string]struct {
+		objects      []client.Object
+		want         *metav1.Time
+		wantDegraded bool
+	}{
+		"the first one that had any":    {objects: []client.Object{workflow("stuck-workflow", nil), workflow("stuck-recovery-1", at)}, want: at},
+		"none had any":                  {objects: []client.Object{workflow("stuck-workflow", nil), workflow("stuck-recovery-1", nil)}},
+		"one that is gone may have had": {objects: []client.Object{workflow("stuck-recovery-1", at)}, want: at, wantDegraded: true},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			t.Parallel()
+			processing := &remediationprocessingv1.RemediationProcessing{ObjectMeta: childOf("stuck-recovery-2", "request-uid")}
+			processing.Spec.RemediationRequestRef, processing.Spec.RecoveryAttemptNumber = shared.ObjectReference{Name: "stuck", UID: "request-uid"}, 2
+			s := &survey{live: fake.NewClientBuilder().WithScheme(schemeOf(t)).WithObjects(test.objects...).Build()}
+			s.readBegun(t.Context(), processing)
+			if !s.begun.Equal(test.want) || (len(s.degraded) > 0) != test.wantDegraded {
+				t.Errorf("begun %v, degraded %q", s.begun, s.degraded)
 			}
 		})
 	}

@@ -28,7 +28,8 @@ const (
 
 // history is what a Deployment runs and has run.
 type history struct {
-	// revisions are those that it keeps, the newest first. One that has no number yet is left out.
+	// revisions are those that it keeps, the newest first. One that has no number yet is left out, and one that an earlier workflow
+	// of the request rolled out and that was left again: it is no state to return to.
 	revisions []shared.Revision
 	// numbers are the revisions by the UIDs of their ReplicaSets.
 	numbers map[types.UID]int64
@@ -36,7 +37,8 @@ type history struct {
 	changedAt *metav1.Time
 }
 
-func historyOf(deployment metav1.Object, replicaSets []appsv1.ReplicaSet) history {
+// historyOf is the history of a Deployment; begun is since when earlier workflows of the request have had effects, nil when none had.
+func historyOf(deployment metav1.Object, replicaSets []appsv1.ReplicaSet, begun *metav1.Time) history {
 	h := history{numbers: map[types.UID]int64{}}
 	var current *appsv1.ReplicaSet
 	for i := range replicaSets {
@@ -58,6 +60,9 @@ func historyOf(deployment metav1.Object, replicaSets []appsv1.ReplicaSet) histor
 			Number: number, Current: replicaSet == current, AvailableReplicas: replicaSet.Status.AvailableReplicas,
 			CreatedAt:     new(replicaSet.CreationTimestamp),
 			SameAsCurrent: current != nil && runsTheSame(&replicaSet.Spec.Template, &current.Spec.Template),
+		}
+		if !revision.SameAsCurrent && begun != nil && !replicaSet.CreationTimestamp.Before(begun) {
+			continue
 		}
 		if revision.SameAsCurrent {
 			same = append(same, replicaSet.CreationTimestamp.Time)

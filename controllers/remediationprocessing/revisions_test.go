@@ -34,13 +34,16 @@ func replicaSetOf(number string, minutes int, image, restarted string) appsv1.Re
 
 func TestHistory(t *testing.T) {
 	t.Parallel()
-	at := func(minutes int) *metav1.Time { return new(metav1.NewTime(began.Add(time.Duration(minutes) * time.Minute))) }
+	at := func(minutes int) *metav1.Time {
+		return new(metav1.NewTime(began.Add(time.Duration(minutes) * time.Minute)))
+	}
 	serving := func(replicaSet appsv1.ReplicaSet, available int32) appsv1.ReplicaSet {
 		replicaSet.Status.AvailableReplicas = available
 		return replicaSet
 	}
 	tests := map[string]struct {
 		current     string
+		begun       *metav1.Time
 		replicaSets []appsv1.ReplicaSet
 		want        []shared.Revision
 		wantChanged *metav1.Time
@@ -68,6 +71,16 @@ func TestHistory(t *testing.T) {
 			want:        []shared.Revision{{Number: 3, Current: true, SameAsCurrent: true, CreatedAt: at(0)}, {Number: 2, CreatedAt: at(5)}},
 			wantChanged: at(5),
 		},
+		"what an earlier workflow tried and left again is no change, and nothing to return to": {
+			current: "5", begun: at(9), replicaSets: []appsv1.ReplicaSet{replicaSetOf("3", 0, "cart:1", ""), replicaSetOf("5", 5, "cart:2", ""), replicaSetOf("4", 9, "cart:3", "")},
+			want:        []shared.Revision{{Number: 5, Current: true, SameAsCurrent: true, CreatedAt: at(5)}, {Number: 3, CreatedAt: at(0)}},
+			wantChanged: at(5),
+		},
+		"what an earlier workflow left behind is a change": {
+			current: "2", begun: at(9), replicaSets: []appsv1.ReplicaSet{replicaSetOf("1", 0, "cart:1", ""), replicaSetOf("2", 9, "cart:2", "")},
+			want:        []shared.Revision{{Number: 2, Current: true, SameAsCurrent: true, CreatedAt: at(9)}, {Number: 1, CreatedAt: at(0)}},
+			wantChanged: at(9),
+		},
 		"what has no number is left out": {
 			current: "1", replicaSets: []appsv1.ReplicaSet{replicaSetOf("1", 0, "cart:1", ""), replicaSetOf("", 1, "cart:2", ""), replicaSetOf("x", 1, "cart:2", ""), replicaSetOf("-1", 1, "cart:2", "")},
 			want: []shared.Revision{{Number: 1, Current: true, SameAsCurrent: true, CreatedAt: at(0)}},
@@ -81,7 +94,7 @@ func TestHistory(t *testing.T) {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
 			deployment := &metav1.ObjectMeta{Annotations: map[string]string{annotationRevision: test.current}}
-			got := historyOf(deployment, test.replicaSets)
+			got := historyOf(deployment, test.replicaSets, test.begun)
 			if diff := cmp.Diff(test.want, got.revisions); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
@@ -104,7 +117,7 @@ func TestHistoryIsBounded(t *testing.T) {
 		many = append(many, replicaSetOf(fmt.Sprint(i+1), i, fmt.Sprint("cart:", i), ""))
 	}
 	deployment := &metav1.ObjectMeta{Annotations: map[string]string{annotationRevision: "30"}}
-	if got := historyOf(deployment, many); len(got.revisions) != mostRevisions || got.revisions[0].Number != 30 {
+	if got := historyOf(deployment, many, nil); len(got.revisions) != mostRevisions || got.revisions[0].Number != 30 {
 		t.Errorf("got %+v", got.revisions)
 	}
 }
