@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -416,7 +417,7 @@ func TestSamplesLeaveWhatIsLeftToPeople(t *testing.T) {
 	got := analyze(t, specOf(func(s *aianalysisv1.AIAnalysisSpec) {
 		s.IsRecoveryAttempt, s.RecoveryAttemptNumber = true, 2
 		s.FailedPlaybooks = []string{"image-pull-failure-rollback", "stuck-rollout-serving-revision"}
-		s.Enrichment.Revisions = []shared.Revision{{Number: 2, Current: true}, {Number: 1, AvailableReplicas: 2}}
+		s.Enrichment.Revisions = []shared.Revision{{Number: 2, Current: true, SameAsCurrent: true}, {Number: 1, AvailableReplicas: 2}}
 	}), samples(t)...)
 	if got.Recommendation != nil || got.NoActionRequired || !strings.Contains(got.Unresolved, "has failed for this request") {
 		t.Errorf("got %+v", got)
@@ -430,6 +431,60 @@ func TestSamplesAreDocumented(t *testing.T) {
 		page, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "playbooks", playbook.Name+".md"))
 		if err != nil || !strings.Contains(string(page), "# "+playbook.Name) {
 			t.Errorf("%s: %v", playbook.Name, err)
+		}
+	}
+}
+
+// recovery makes the analysis one after the workflows of playbooks have failed.
+func recovery(s *aianalysisv1.AIAnalysisSpec, failed ...string) {
+	s.IsRecoveryAttempt, s.RecoveryAttemptNumber, s.FailedPlaybooks = true, int32(len(failed)), failed //nolint:gosec // a few
+}
+
+// crashing has a container of a revision crash, some time after the last change; 0 is without one.
+func crashing(s *aianalysisv1.AIAnalysisSpec, revision int64, revisions []shared.Revision, changed time.Duration) {
+	now := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+	s.Enrichment.ObservedAt = new(metav1.NewTime(now))
+	if changed > 0 {
+		s.Enrichment.ChangedAt = new(metav1.NewTime(now.Add(-changed)))
+	}
+	s.Enrichment.Conditions, s.Enrichment.Health = nil, shared.Health{Status: shared.HealthInProgress}
+	s.Enrichment.Revisions = revisions
+	s.Enrichment.Nodes = []shared.NodeFacts{{Name: "worker-1", Ready: new(true), Unschedulable: new(false)}}
+	s.Enrichment.Containers = []shared.ContainerProblem{
+		{Pod: "cart-a", Node: "worker-1", Container: "app", State: shared.ContainerWaiting, Reason: "CrashLoopBackOff", RestartCount: 3, Revision: revision},
+		{Pod: "cart-a", Node: "worker-1", Container: "app", State: shared.ContainerTerminated, Reason: "Error", RestartCount: 3, Revision: revision},
+	}
+}
+
+// outOfMemory has a container of the only release be killed at its limit, and one with more that is left of another release.
+func outOfMemory(s *aianalysisv1.AIAnalysisSpec, limit int64) {
+	crashing(s, 3, []shared.Revision{{Number: 3, Current: true, SameAsCurrent: true}}, 0)
+	killed := s.Enrichment.Containers[1]
+	killed.Reason, killed.MemoryLimitBytes = "OOMKilled", &limit
+	left := killed
+	left.Revision, left.MemoryLimitBytes = 2, new(limit*2)
+	s.Enrichment.Containers = append(s.Enrichment.Containers[:1], left, killed)
+}
+
+// TestSamplesDoNotRaiseWithoutEnd has limits that a playbook must leave to people.
+func TestSamplesDoNotRaiseWithoutEnd(t *testing.T) {
+	t.Parallel()
+	for sentence, modify := range map[string]func(*aianalysisv1.AIAnalysisSpec){
+		"no limit": func(s *aianalysisv1.AIAnalysisSpec) {
+			outOfMemory(s, 1)
+			for i := range s.Enrichment.Containers {
+				s.Enrichment.Containers[i].MemoryLimitBytes = nil
+			}
+		},
+		"a limit that would pass 8Gi": func(s *aianalysisv1.AIAnalysisSpec) { outOfMemory(s, 4<<30+1) },
+		"a healthy target, killed some day": func(s *aianalysisv1.AIAnalysisSpec) {
+			outOfMemory(s, 1<<20)
+			s.Enrichment.Health.Status = shared.HealthCurrent
+		},
+	} {
+		got := analyze(t, specOf(modify), samples(t)...)
+		if got.Recommendation == nil || got.Recommendation.PlaybookRef != "notify-on-unknown" {
+			t.Errorf("%s: got %+v", sentence, got.Recommendation)
 		}
 	}
 }
@@ -452,7 +507,7 @@ func TestSamples(t *testing.T) {
 		"when that has failed the revision that serves is returned to": {
 			modify: func(s *aianalysisv1.AIAnalysisSpec) {
 				s.IsRecoveryAttempt, s.RecoveryAttemptNumber, s.FailedPlaybooks = true, 1, []string{"image-pull-failure-rollback"}
-				s.Enrichment.Revisions = []shared.Revision{{Number: 7, Current: true}, {Number: 6}, {Number: 4, AvailableReplicas: 2}, {Number: 3, AvailableReplicas: 1}}
+				s.Enrichment.Revisions = []shared.Revision{{Number: 7, Current: true, SameAsCurrent: true}, {Number: 6}, {Number: 4, AvailableReplicas: 2}, {Number: 3, AvailableReplicas: 1}}
 			},
 			want:       "stuck-rollout-serving-revision",
 			wantCause:  "The rollout of Deployment shop/cart is stuck; the pods that serve are those of revision 4.",
@@ -462,11 +517,84 @@ func TestSamples(t *testing.T) {
 			modify: func(s *aianalysisv1.AIAnalysisSpec) {
 				s.Enrichment.Containers = nil
 				s.Enrichment.Conditions = []shared.ObservedCondition{{Type: "Progressing", Status: "False", Reason: "ProgressDeadlineExceeded"}}
-				s.Enrichment.Revisions = []shared.Revision{{Number: 2, Current: true, AvailableReplicas: 1}, {Number: 1, AvailableReplicas: 2}}
+				s.Enrichment.Revisions = []shared.Revision{{Number: 2, Current: true, SameAsCurrent: true, AvailableReplicas: 1}, {Number: 1, AvailableReplicas: 2}}
 			},
 			want:       "stuck-rollout-serving-revision",
 			wantCause:  "The rollout of Deployment shop/cart is stuck; the pods that serve are those of revision 1.",
 			wantAction: `{"type":"rollback-deployment","rollbackDeployment":{"namespace":"shop","name":"cart","revision":1}}`,
+		},
+		"when that has failed too the newest other revision is returned to": {
+			modify: func(s *aianalysisv1.AIAnalysisSpec) {
+				recovery(s, "image-pull-failure-rollback", "stuck-rollout-serving-revision")
+				s.Enrichment.Containers = nil
+				s.Enrichment.Revisions = []shared.Revision{{Number: 7, Current: true, SameAsCurrent: true}, {Number: 6, SameAsCurrent: true}, {Number: 5, AvailableReplicas: 1}, {Number: 4}}
+			},
+			want:       "stuck-rollout-other-revision",
+			wantCause:  "The rollout of Deployment shop/cart is stuck; the newest other revision is 4.",
+			wantAction: `{"type":"rollback-deployment","rollbackDeployment":{"namespace":"shop","name":"cart","revision":4}}`,
+		},
+		"a crash loop after a release that goes on while another serves is rolled back": {
+			modify: func(s *aianalysisv1.AIAnalysisSpec) {
+				crashing(s, 3, []shared.Revision{{Number: 3, Current: true, SameAsCurrent: true}, {Number: 2, AvailableReplicas: 2}}, 5*time.Hour)
+			},
+			want:       "crash-loop-after-change-rollback",
+			wantCause:  "Container app of Deployment shop/cart crashes since its pod template was changed.",
+			wantAction: `{"type":"rollback-deployment","rollbackDeployment":{"namespace":"shop","name":"cart","revision":2}}`,
+		},
+		"a crash loop soon after a release that was complete is rolled back, beyond a restart": {
+			modify: func(s *aianalysisv1.AIAnalysisSpec) {
+				crashing(s, 4, []shared.Revision{{Number: 4, Current: true, SameAsCurrent: true}, {Number: 3, SameAsCurrent: true}, {Number: 2}}, 59*time.Minute)
+			},
+			want:       "crash-loop-after-change-rollback",
+			wantCause:  "Container app of Deployment shop/cart crashes since its pod template was changed.",
+			wantAction: `{"type":"rollback-deployment","rollbackDeployment":{"namespace":"shop","name":"cart","revision":2}}`,
+		},
+		"a crash loop of a revision that is being replaced is not": {
+			modify: func(s *aianalysisv1.AIAnalysisSpec) {
+				crashing(s, 2, []shared.Revision{{Number: 3, Current: true, SameAsCurrent: true}, {Number: 2}}, time.Minute)
+			},
+			want:      "notify-on-unknown",
+			wantCause: "The cause of KubeDeploymentRolloutStuck on Deployment cart is not known to any playbook; its health is InProgress.",
+			wantAction: `{"type":"notify-only","notifyOnly":{"message":"No playbook knows how to repair KubeDeploymentRolloutStuck (critical) on Deployment ` +
+				`shop/cart in environment production. Health: InProgress ","severity":"critical"}}`,
+		},
+		"a crash loop long after the last release is restarted": {
+			modify: func(s *aianalysisv1.AIAnalysisSpec) {
+				crashing(s, 3, []shared.Revision{{Number: 3, Current: true, SameAsCurrent: true}, {Number: 2}}, time.Hour)
+			},
+			want:       "crash-loop-restart",
+			wantCause:  "Container app of Deployment shop/cart crashes, and nothing was changed before.",
+			wantAction: `{"type":"restart-deployment","restartDeployment":{"namespace":"shop","name":"cart"}}`,
+		},
+		"a crash loop of the only release there was is restarted": {
+			modify: func(s *aianalysisv1.AIAnalysisSpec) {
+				crashing(s, 1, []shared.Revision{{Number: 1, Current: true, SameAsCurrent: true}}, 0)
+			},
+			want:       "crash-loop-restart",
+			wantCause:  "Container app of Deployment shop/cart crashes, and nothing was changed before.",
+			wantAction: `{"type":"restart-deployment","restartDeployment":{"namespace":"shop","name":"cart"}}`,
+		},
+		"when that has failed, and all that crashes is on one node, the node is left": {
+			modify: func(s *aianalysisv1.AIAnalysisSpec) {
+				recovery(s, "crash-loop-restart")
+				crashing(s, 2, []shared.Revision{{Number: 2, Current: true, SameAsCurrent: true}, {Number: 1, SameAsCurrent: true}}, 0)
+			},
+			want:       "crash-loop-cordon-node",
+			wantCause:  "What crashes of Deployment shop/cart runs on node worker-1, and a restart did not help.",
+			wantAction: `{"type":"cordon-node","cordonNode":{"name":"worker-1"}}`,
+		},
+		"a container that is killed for its memory gets twice as much": {
+			modify: func(s *aianalysisv1.AIAnalysisSpec) { outOfMemory(s, 100<<20+1) },
+			want:   "out-of-memory-double", wantCause: "Container app of Deployment shop/cart needs more memory than its limit, and was killed for that.",
+			wantAction: `{"type":"increase-resources","increaseResources":{"namespace":"shop","name":"cart","container":"app","memoryLimit":"201Mi"}}`,
+		},
+		"when that has failed it gets four times as much": {
+			modify: func(s *aianalysisv1.AIAnalysisSpec) {
+				recovery(s, "out-of-memory-double")
+				outOfMemory(s, 2<<30)
+			},
+			want: "out-of-memory-fourfold", wantCause: "Container app of Deployment shop/cart needs more than twice the memory of its limit.",
+			wantAction: `{"type":"increase-resources","increaseResources":{"namespace":"shop","name":"cart","container":"app","memoryLimit":"8192Mi"}}`,
 		},
 		"a saturated deployment is scaled out": {
 			modify: func(s *aianalysisv1.AIAnalysisSpec) {
