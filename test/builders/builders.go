@@ -6,6 +6,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	catalogv1alpha1 "kubernaut.io/kubernaut/api/catalog/v1alpha1"
@@ -37,6 +38,12 @@ func Deployment(namespace, name, image string) DeploymentBuilder {
 // Replicas sets the number of pods.
 func (b DeploymentBuilder) Replicas(n int32) DeploymentBuilder {
 	b.Spec.Replicas = &n
+	return b
+}
+
+// MemoryLimit sets the memory limit of the container.
+func (b DeploymentBuilder) MemoryLimit(limit string) DeploymentBuilder {
+	b.Spec.Template.Spec.Containers[0].Resources.Limits = corev1.ResourceList{corev1.ResourceMemory: resource.MustParse(limit)}
 	return b
 }
 
