@@ -3,9 +3,11 @@ package machinery
 import (
 	"context"
 	"errors"
+	"net"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 
 	"kubernaut.io/kubernaut/api/shared"
 )
@@ -36,27 +38,38 @@ func Classify(err error) shared.ErrorType {
 	switch {
 	case err == nil:
 		return ""
-	case errors.Is(err, context.DeadlineExceeded), apierrors.IsTimeout(err), apierrors.IsServerTimeout(err):
+	case isTimeout(err):
 		return shared.ErrorTimeout
-	case isQuotaExceeded(err):
+	case isQuotaExceeded(err): // before permission: both are Forbidden
 		return shared.ErrorResourceQuotaExceeded
 	case apierrors.IsForbidden(err), apierrors.IsUnauthorized(err):
 		return shared.ErrorPermissionDenied
-	case apierrors.IsNotFound(err), apierrors.IsGone(err):
+	case apierrors.IsNotFound(err), apierrors.IsGone(err), meta.IsNoMatchError(err):
 		return shared.ErrorResourceNotFound
 	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err):
 		return shared.ErrorResourceConflict
-	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err), apierrors.IsRequestEntityTooLargeError(err):
+	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err), apierrors.IsRequestEntityTooLargeError(err),
+		apierrors.IsMethodNotSupported(err), apierrors.IsNotAcceptable(err), apierrors.IsUnsupportedMediaType(err):
 		return shared.ErrorValidation
 	default:
 		return shared.ErrorUnknown
 	}
 }
 
+// isTimeout says whether somebody's time was over: the caller's, the API server's, or that of the connection between them.
+func isTimeout(err error) bool {
+	if errors.Is(err, context.DeadlineExceeded) || apierrors.IsTimeout(err) || apierrors.IsServerTimeout(err) {
+		return true
+	}
+	// An expired deadline of a connection, and that of the HTTP client, which is no context error.
+	timeout, ok := errors.AsType[net.Error](err)
+	return ok && timeout.Timeout()
+}
+
 // IsTransient says whether the same request may succeed soon without anyone doing anything: the API server is slow, busy or
 // away, or the connection broke. An error with a class of its own is not transient.
 func IsTransient(err error) bool {
-	if _, typed := errors.AsType[*TypedError](err); typed {
+	if _, typed := errors.AsType[*TypedError](err); typed || meta.IsNoMatchError(err) {
 		return false
 	}
 	return apierrors.IsServerTimeout(err) || apierrors.IsTooManyRequests(err) || apierrors.IsInternalError(err) ||
