@@ -66,14 +66,14 @@ func (f *Facts) ForcesDryRun(ctx context.Context, namespace string) (bool, error
 // Input is the document that the gate evaluates.
 func (f *Facts) Input(ctx context.Context, question kubernetesexecution.JudgeRequest) (*gate.Input, error) {
 	workflow := question.Workflow
-	definition := workflow.Spec.WorkflowDefinition
+	definition := workflow.Definition()
 	if definition == nil || int(question.StepIndex) >= len(definition.Steps) {
 		return nil, fmt.Errorf("workflow %s/%s has no step %d", workflow.Namespace, workflow.Name, question.StepIndex)
 	}
 	step := &definition.Steps[question.StepIndex]
 	input := gate.NewInput(gate.Stage(question.Stage), f.Clock.Now())
 	b := builder{input: input}
-	b.workflow(workflow)
+	b.workflow(workflow, definition)
 	b.step(step, question)
 	b.target(ctx, f.Cache, workflow, question)
 	b.namespace(ctx, f.Cache, question.Preparation.Target)
@@ -92,8 +92,7 @@ func (b builder) missing(path, reason string) {
 	b.input.Missing = append(b.input.Missing, gate.MissingFact{Path: path, Reason: reason})
 }
 
-func (b builder) workflow(workflow *workflowexecutionv1.WorkflowExecution) {
-	definition := workflow.Spec.WorkflowDefinition
+func (b builder) workflow(workflow *workflowexecutionv1.WorkflowExecution, definition *shared.WorkflowDefinition) {
 	b.input.Workflow = gate.Workflow{
 		Name: workflow.Name, Namespace: workflow.Namespace,
 		Labels: orEmpty(workflow.Labels), Annotations: orEmpty(workflow.Annotations),
@@ -133,8 +132,12 @@ func (b builder) requester(requester shared.Requester) {
 }
 
 func (b builder) step(step *shared.Step, question kubernetesexecution.JudgeRequest) {
+	judged := step.Action
+	if question.RollbackAction && step.RollbackAction != nil {
+		judged = *step.RollbackAction
+	}
 	b.input.Step = gate.Step{
-		Index: int(question.StepIndex), Name: step.Name, Action: step.Action,
+		Index: int(question.StepIndex), Name: step.Name, Action: judged,
 		DependsOn: step.DependsOn, Critical: step.Critical,
 	}
 	if b.input.Step.DependsOn == nil {
@@ -146,7 +149,7 @@ func (b builder) step(step *shared.Step, question kubernetesexecution.JudgeReque
 	if question.Stage != safetyv1alpha1.StagePlan {
 		b.input.Step.Attempt = new(question.Attempt)
 	}
-	if action, known := actions.Get(step.Action.Type); known {
+	if action, known := actions.Get(judged.Type); known {
 		b.input.Step.Reversibility = new(string(action.Reversibility()))
 	} else {
 		b.missing("step.reversibility", "the action is not in the catalogue")

@@ -15,8 +15,8 @@ import (
 )
 
 func (b builder) impact(preparation *effects.Preparation) {
-	if preparation.DryRun == nil && preparation.Result == nil && preparation.Target != nil {
-		b.missing("impact.changes", "no dry run was made, or its result could not be shown")
+	if reason := untried(preparation); reason != "" {
+		b.missing("impact.changes", reason)
 	} else {
 		b.input.Impact.Changes = []gate.Change{}
 		for _, change := range preparation.DryRun {
@@ -132,12 +132,20 @@ func (b builder) rollback(preparation *effects.Preparation) {
 			b.input.Rollback.Restores = append(b.input.Rollback.Restores, gate.RestoredField{Path: field.Path, Value: value(field.Before)})
 		}
 	}
-	if preparation.Target != nil && preparation.RollbackProven == nil {
-		reason := "no dry run was made"
-		if preparation.DryRunUnsupported != "" {
-			reason = "the API server could not try the change: " + preparation.DryRunUnsupported
-		}
+	if reason := untried(preparation); reason != "" {
 		b.missing("rollback.proven", reason)
+	}
+}
+
+// untried says why nothing is known from a dry run; empty when it is, or when the action has no target.
+func untried(preparation *effects.Preparation) string {
+	switch {
+	case preparation.Target == nil, preparation.RollbackProven != nil:
+		return ""
+	case preparation.DryRunUnsupported != "":
+		return "the API server could not try the change: " + preparation.DryRunUnsupported
+	default:
+		return "no dry run was made"
 	}
 }
 

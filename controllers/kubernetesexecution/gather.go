@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -99,7 +98,7 @@ func (r *Reconciler) validate(ctx context.Context, execution *kubernetesexecutio
 	}
 	return r.judge(ctx, preparation, JudgeRequest{
 		Stage: safetyv1alpha1.StageStep, Workflow: workflow, StepIndex: execution.Spec.StepIndex, Attempt: execution.Spec.Attempt,
-		Expected: execution.Spec.ExpectedTarget, Preparation: preparation,
+		Expected: execution.Spec.ExpectedTarget, Preparation: preparation, RollbackAction: rollsBackByAction(execution, workflow),
 	})
 }
 
@@ -148,23 +147,24 @@ func belongs(execution *kubernetesexecutionv1.KubernetesExecution, workflow *wor
 // isStep checks that what is to be done is what the workflow's step says: that is what the gate judges. Only a workflow that is
 // rolling back has its steps undone.
 func isStep(spec *kubernetesexecutionv1.KubernetesExecutionSpec, workflow *workflowexecutionv1.WorkflowExecution) error {
-	definition := workflow.Spec.WorkflowDefinition
+	definition := workflow.Definition()
 	if definition == nil || int(spec.StepIndex) >= len(definition.Steps) {
 		return fmt.Errorf("its workflow has no step %d", spec.StepIndex)
 	}
 	step := &definition.Steps[spec.StepIndex]
-	if spec.Purpose == kubernetesexecutionv1.PurposeExecute {
-		if step.Name != spec.StepName || spec.Action == nil || !equality.Semantic.DeepEqual(*spec.Action, step.Action) {
-			return fmt.Errorf("spec.stepName and spec.action are not those of step %d (%s) of its workflow", spec.StepIndex, step.Name)
-		}
-		return stillRuns(spec, workflow)
-	}
 	switch {
 	case step.Name != spec.StepName:
 		return fmt.Errorf("spec.stepName is not that of step %d (%s) of its workflow", spec.StepIndex, step.Name)
-	case spec.RestoreFrom == "":
-		return fmt.Errorf("spec.purpose is RollBack without spec.restoreFrom: this version undoes by restoring what was captured, not by an action")
-	case step.Rollback != "" && step.Rollback != shared.RollbackCaptured:
+	case workflow.Spec.RollbackOf != nil:
+		return isUndo(spec, workflow)
+	case spec.Purpose == kubernetesexecutionv1.PurposeExecute:
+		if !sameAction(spec.Action, &step.Action) {
+			return fmt.Errorf("spec.action is not that of step %d (%s) of its workflow", spec.StepIndex, step.Name)
+		}
+		return stillRuns(spec, workflow)
+	case spec.RestoreFrom == "" && (step.Rollback != shared.RollbackAction || !sameAction(spec.Action, step.RollbackAction)):
+		return fmt.Errorf("spec.action is not the rollbackAction of step %d (%s) of its workflow", spec.StepIndex, step.Name)
+	case spec.RestoreFrom != "" && step.Rollback != "" && step.Rollback != shared.RollbackCaptured:
 		return fmt.Errorf("step %s of its workflow has rollback %s: what it captured is not restored", step.Name, step.Rollback)
 	case workflow.Status.Phase != workflowexecutionv1.PhaseRollingBack:
 		return fmt.Errorf("WorkflowExecution %s is not rolling back: its phase is %q", workflow.Name, workflow.Status.Phase)

@@ -41,7 +41,11 @@ func (r *Reconciler) taskOf(ctx context.Context, execution *kubernetesexecutionv
 	if err != nil {
 		return task{}, fmt.Errorf("reading KubernetesExecution %s: %w", name, err)
 	}
-	if err := restorable(execution, origin); err != nil {
+	undone, err := r.undone(ctx, execution, origin)
+	if err != nil {
+		return task{}, err
+	}
+	if err := restorable(execution, origin, undone); err != nil {
 		return task{}, machinery.Typed(shared.ErrorValidation, err)
 	}
 	if !origin.Status.Phase.Terminal() {
@@ -55,15 +59,18 @@ func undoes(execution *kubernetesexecutionv1.KubernetesExecution) bool {
 	return execution.Spec.RestoreFrom != ""
 }
 
-// restorable checks that origin is the attempt that the execution undoes, and that it left something to undo.
-func restorable(execution, origin *kubernetesexecutionv1.KubernetesExecution) error {
+// restorable checks that origin is the attempt that the execution undoes, and that it left something to undo. Undone is the other
+// workflow that the execution's own undoes, if it does; which of its executions stands in the plan: isUndo has checked that.
+func restorable(execution, origin *kubernetesexecutionv1.KubernetesExecution, undone *shared.ObjectReference) error {
 	spec, from := &execution.Spec, &origin.Spec
 	switch {
-	case !sameWorkflow(execution, origin):
+	case undone == nil && !sameWorkflow(execution, origin):
 		return fmt.Errorf("spec.restoreFrom names %s, which does not belong to the same WorkflowExecution", origin.Name)
+	case undone != nil && (from.WorkflowExecutionRef != *undone || owner(origin) != string(undone.UID)):
+		return fmt.Errorf("spec.restoreFrom names %s, which does not belong to the WorkflowExecution that this one undoes, %s", origin.Name, undone.Name)
 	case from.Purpose != kubernetesexecutionv1.PurposeExecute || from.Action == nil:
 		return fmt.Errorf("spec.restoreFrom names %s, which does not execute a step", origin.Name)
-	case from.StepIndex != spec.StepIndex || from.Attempt != spec.Attempt || from.PlanDigest != spec.PlanDigest:
+	case undone == nil && (from.StepIndex != spec.StepIndex || from.Attempt != spec.Attempt || from.PlanDigest != spec.PlanDigest):
 		return fmt.Errorf("spec.restoreFrom names %s, which is another step, attempt or plan", origin.Name)
 	case !origin.Status.Phase.Terminal():
 		return nil

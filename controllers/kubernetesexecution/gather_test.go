@@ -27,6 +27,19 @@ func TestBelongs(t *testing.T) {
 		p.execution.Spec.Purpose, p.execution.Spec.Action, p.execution.Spec.RestoreFrom = kubernetesexecutionv1.PurposeRollBack, nil, "w-s0-a1"
 		p.workflow.Status.Phase = workflowexecutionv1.PhaseRollingBack
 	}
+	undoingByAction := func(p pair) {
+		p.execution.Spec.Purpose, p.execution.Spec.Action = kubernetesexecutionv1.PurposeRollBack, new(scaleTo(1))
+		step := &p.workflow.Spec.WorkflowDefinition.Steps[0]
+		step.Rollback, step.RollbackAction = shared.RollbackAction, new(scaleTo(1))
+		p.workflow.Status.Phase = workflowexecutionv1.PhaseRollingBack
+	}
+	undoingAnother := func(p pair) {
+		p.execution.Spec.Purpose, p.execution.Spec.Action, p.execution.Spec.RestoreFrom = kubernetesexecutionv1.PurposeRollBack, nil, "v-s0-a1"
+		p.workflow.Spec.WorkflowDefinition, p.workflow.Spec.RollbackOf = nil, &shared.ObjectReference{Name: "v", UID: "workflow-3"}
+		p.workflow.Status.Plan.Undo = &workflowexecutionv1.Undo{Steps: []workflowexecutionv1.UndoStep{
+			{Name: "scale", Action: scaleTo(3), RestoreFrom: "v-s0-a1"},
+		}}
+	}
 	tests := map[string]struct {
 		change func(pair)
 		want   string
@@ -41,9 +54,9 @@ func TestBelongs(t *testing.T) {
 		"another workflow":  {change: func(p pair) { p.workflow.UID = "other" }, want: "made again"},
 		"another plan":      {change: func(p pair) { p.workflow.Status.Plan.Digest = "other" }, want: "planDigest"},
 		"no plan yet":       {change: func(p pair) { p.workflow.Status.Plan = nil }},
-		"another action":    {change: func(p pair) { p.execution.Spec.Action = new(scaleTo(9)) }, want: "are not those of step"},
-		"another step name": {change: func(p pair) { p.execution.Spec.StepName = "other" }, want: "are not those of step"},
-		"no action":         {change: func(p pair) { p.execution.Spec.Action = nil }, want: "are not those of step"},
+		"another action":    {change: func(p pair) { p.execution.Spec.Action = new(scaleTo(9)) }, want: "not that of step"},
+		"another step name": {change: func(p pair) { p.execution.Spec.StepName = "other" }, want: "not that of step"},
+		"no action":         {change: func(p pair) { p.execution.Spec.Action = nil }, want: "not that of step"},
 		"no such step":      {change: func(p pair) { p.execution.Spec.StepIndex = 1 }, want: "has no step 1"},
 		"a workflow that has failed": {
 			change: func(p pair) { p.workflow.Status.Phase = workflowexecutionv1.PhaseFailed }, want: "runs no steps any more",
@@ -77,7 +90,38 @@ func TestBelongs(t *testing.T) {
 			change: func(p pair) { undoing(p); p.workflow.Spec.WorkflowDefinition.Steps[0].Rollback = shared.RollbackNone }, want: "has rollback None",
 		},
 		"undoing another step":   {change: func(p pair) { undoing(p); p.execution.Spec.StepName = "other" }, want: "is not that of step"},
-		"undoing by an action":   {change: func(p pair) { p.execution.Spec.Purpose = kubernetesexecutionv1.PurposeRollBack }, want: "without spec.restoreFrom"},
+		"undoing by the rollbackAction": {change: undoingByAction},
+		"undoing by an action that the step does not have": {
+			change: func(p pair) { undoingByAction(p); p.workflow.Spec.WorkflowDefinition.Steps[0].RollbackAction = new(scaleTo(2)) }, want: "is not the rollbackAction",
+		},
+		"undoing by an action what is restored": {
+			change: func(p pair) { undoingByAction(p); p.workflow.Spec.WorkflowDefinition.Steps[0].Rollback = "" }, want: "is not the rollbackAction",
+		},
+		"undoing by an action in a workflow that runs": {
+			change: func(p pair) { undoingByAction(p); p.workflow.Status.Phase = workflowexecutionv1.PhaseExecuting }, want: "is not rolling back",
+		},
+		"a workflow that undoes another one": {change: undoingAnother},
+		"executing in a workflow that undoes another one": {
+			change: func(p pair) {
+				undoingAnother(p)
+				p.execution.Spec.Purpose, p.execution.Spec.RestoreFrom = kubernetesexecutionv1.PurposeExecute, ""
+			},
+			want: "undoes another one",
+		},
+		"restoring what the plan does not name": {
+			change: func(p pair) { undoingAnother(p); p.execution.Spec.RestoreFrom = "v-s1-a1" }, want: `is not that of step 0 (scale) of its workflow's plan, "v-s0-a1"`,
+		},
+		"undoing by an action that the plan does not name": {
+			change: func(p pair) {
+				undoingAnother(p)
+				p.workflow.Status.Plan.Undo.Steps[0].RestoreFrom = ""
+				p.execution.Spec.RestoreFrom, p.execution.Spec.Action = "", new(scaleTo(9))
+			},
+			want: "spec.action is not that of step 0",
+		},
+		"a workflow that undoes another one and has ended": {
+			change: func(p pair) { undoingAnother(p); p.workflow.Status.Phase = workflowexecutionv1.PhaseFailed }, want: "runs no steps any more",
+		},
 		"undoing a missing step": {change: func(p pair) { undoing(p); p.execution.Spec.StepIndex = 3 }, want: "has no step 3"},
 	}
 	for name, test := range tests {
@@ -118,9 +162,23 @@ func TestRestorable(t *testing.T) {
 	}
 	tests := map[string]struct {
 		change func(pair)
+		undone *shared.ObjectReference
 		want   string
 	}{
-		"the attempt that it undoes":            {change: func(pair) {}},
+		"the attempt that it undoes": {change: func(pair) {}},
+		"another step of the workflow that its own undoes": {
+			undone: &shared.ObjectReference{Name: "w", UID: "workflow-1"},
+			change: func(p pair) {
+				p.origin.Spec.StepIndex, p.origin.Spec.PlanDigest = 4, "other"
+				p.execution.Spec.WorkflowExecutionRef, p.execution.OwnerReferences[0].UID = shared.ObjectReference{Name: "u", UID: "workflow-2"}, "workflow-2"
+			},
+		},
+		"one that does not belong to the workflow that its own undoes": {
+			undone: &shared.ObjectReference{Name: "v", UID: "workflow-3"}, change: func(pair) {}, want: "that this one undoes, v",
+		},
+		"one that another owner claims for it": {
+			undone: &shared.ObjectReference{Name: "w", UID: "workflow-1"}, change: func(p pair) { p.origin.OwnerReferences[0].UID = "other" }, want: "that this one undoes",
+		},
 		"an effect of which nothing is known":   {change: func(p pair) { p.origin.Status.Changed = nil }},
 		"an attempt that still runs":            {change: func(p pair) { p.origin.Status = kubernetesexecutionv1.KubernetesExecutionStatus{Phase: executing} }},
 		"one of another workflow":               {change: func(p pair) { p.origin.OwnerReferences[0].UID = "other" }, want: "same WorkflowExecution"},
@@ -162,7 +220,7 @@ func TestRestorable(t *testing.T) {
 				},
 			}
 			test.change(p)
-			err := restorable(p.execution, p.origin)
+			err := restorable(p.execution, p.origin, test.undone)
 			switch {
 			case test.want == "" && err != nil:
 				t.Errorf("want no error, got %v", err)

@@ -44,6 +44,8 @@ type JudgeRequest struct {
 	Workflow *workflowexecutionv1.WorkflowExecution
 	// StepIndex is the 0-based index of the step.
 	StepIndex int32
+	// RollbackAction says that it is the step's rollbackAction that is judged.
+	RollbackAction bool
 	// Attempt is the attempt, from 1; 0 before the first.
 	Attempt int32
 	// Expected is the state in which the target is expected; nil where the workflow's plan says it.

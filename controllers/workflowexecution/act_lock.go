@@ -19,6 +19,7 @@ import (
 	"kubernaut.io/kubernaut/api/shared"
 	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
 	"kubernaut.io/kubernaut/controllers/kubernetesexecution/actions"
+	"kubernaut.io/kubernaut/controllers/kubernetesexecution/effects"
 	"kubernaut.io/kubernaut/controllers/kubernetesexecution/fields"
 	"kubernaut.io/kubernaut/controllers/machinery"
 )
@@ -68,19 +69,29 @@ func (r *Reconciler) lock(ctx context.Context, s *snapshot) error {
 // lockKeys are what a workflow locks, sorted: the root owner of every target, and the scopes of the actions.
 func lockKeys(s *snapshot) []string {
 	var keys []string
+	steps := s.workflow.Definition().Steps
 	for i := range s.steps {
-		action := &s.workflow.Spec.WorkflowDefinition.Steps[i].Action
-		if known, ok := actions.Get(action.Type); ok {
-			for _, scope := range known.Scopes(action) {
-				keys = append(keys, "scope "+scope)
-			}
-		}
-		if preparation := s.steps[i].preparation; preparation != nil && preparation.Live != nil {
-			keys = append(keys, rootOwner(preparation.Live))
+		keys = append(keys, keysOf(&steps[i].Action, s.steps[i].preparation)...)
+		if rollback := steps[i].RollbackAction; rollback != nil {
+			keys = append(keys, keysOf(rollback, s.steps[i].rollback)...)
 		}
 	}
 	slices.Sort(keys)
 	return slices.Compact(keys)
+}
+
+// keysOf are what one action locks.
+func keysOf(action *shared.Action, preparation *effects.Preparation) []string {
+	var keys []string
+	if known, ok := actions.Get(action.Type); ok {
+		for _, scope := range known.Scopes(action) {
+			keys = append(keys, "scope "+scope)
+		}
+	}
+	if preparation != nil && preparation.Live != nil {
+		keys = append(keys, rootOwner(preparation.Live))
+	}
+	return keys
 }
 
 // rootOwner names the object that decides about a target: its controller, or itself. No action of the catalogue has a target
@@ -110,8 +121,9 @@ func leaseName(key string) string {
 // first was judged on the live one.
 func (r *Reconciler) moved(ctx context.Context, s *snapshot) (string, error) {
 	seen := map[string]bool{}
+	steps := s.workflow.Definition().Steps
 	for _, i := range s.graph.Order() {
-		action, preparation := &s.workflow.Spec.WorkflowDefinition.Steps[i].Action, s.steps[i].preparation
+		action, preparation := &steps[i].Action, s.steps[i].preparation
 		key := targetKey(action)
 		if preparation == nil || preparation.Live == nil || seen[key] {
 			continue
@@ -119,7 +131,7 @@ func (r *Reconciler) moved(ctx context.Context, s *snapshot) (string, error) {
 		seen[key] = true
 		live, err := r.Effects.Read(ctx, action)
 		if err != nil && machinery.IsTransient(err) {
-			return "", fmt.Errorf("reading the target of step %q: %w", s.workflow.Spec.WorkflowDefinition.Steps[i].Name, err)
+			return "", fmt.Errorf("reading the target of step %q: %w", steps[i].Name, err)
 		}
 		if err != nil {
 			return err.Error(), nil //nolint:nilerr // it is the answer: judging the steps again says why

@@ -13,6 +13,7 @@ import (
 	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
 	"kubernaut.io/kubernaut/controllers/kubernetesexecution"
 	"kubernaut.io/kubernaut/controllers/kubernetesexecution/actions"
+	"kubernaut.io/kubernaut/controllers/kubernetesexecution/effects"
 	"kubernaut.io/kubernaut/controllers/machinery"
 	"kubernaut.io/kubernaut/controllers/workflowexecution/planning"
 )
@@ -62,6 +63,8 @@ type decider struct {
 	decision
 	now        metav1.Time
 	conditions machinery.Conditions
+	// definition is what the workflow does; nil before that is known.
+	definition *shared.WorkflowDefinition
 }
 
 // decide is the next step of a workflow.
@@ -89,7 +92,7 @@ func decide(s snapshot, now time.Time) decision {
 }
 
 func newDecider(s snapshot, now time.Time) *decider {
-	d := &decider{snapshot: s, now: metav1.NewTime(now)}
+	d := &decider{snapshot: s, now: metav1.NewTime(now), definition: s.workflow.Definition()}
 	d.status = *s.workflow.Status.DeepCopy()
 	d.status.ObservedGeneration = s.workflow.Generation
 	d.conditions = machinery.ConditionsOf(&d.status.Conditions, s.workflow.Generation, d.now)
@@ -127,20 +130,19 @@ func (d *decider) plan() {
 		d.fail(noStep, shared.ErrorValidation, problem)
 		return
 	}
-	if d.workflow.Spec.WorkflowDefinition == nil {
-		d.fail(noStep, shared.ErrorValidation, "spec.rollbackOf is not carried out by this version; use spec.workflowDefinition")
+	if undoesAnother(d.workflow) && !d.planUndo() {
+		return
+	}
+	if d.definition == nil {
+		d.fail(noStep, shared.ErrorValidation, "the spec has neither a workflowDefinition nor rollbackOf: there is nothing to do")
 		return
 	}
 	if d.graphError != nil {
 		d.fail(noStep, shared.ErrorValidation, d.graphError.Error())
 		return
 	}
-	if i := slices.IndexFunc(d.definitions(), func(s shared.Step) bool { return s.Rollback == shared.RollbackAction }); i >= 0 {
-		d.fail(noStep, shared.ErrorValidation, fmt.Sprintf("step %q has a rollbackAction, which this version does not carry out; use rollback Captured or None", d.definitions()[i].Name))
-		return
-	}
 	plan, err := planning.Build(d.graph, planning.Input{
-		Definition: d.workflow.Spec.WorkflowDefinition, Strategy: d.workflow.Spec.ExecutionStrategy, Mode: d.mode,
+		Definition: d.definition, Undo: d.reversal, Strategy: d.workflow.Spec.ExecutionStrategy, Mode: d.mode,
 		Targets: plannedTargets(d.definitions()), TypicalDuration: func(i int) time.Duration { return typicalDuration(&d.definitions()[i].Action) },
 	})
 	if err != nil {
@@ -158,7 +160,12 @@ func (d *decider) plan() {
 }
 
 // definitions are the steps of the definition.
-func (d *decider) definitions() []shared.Step { return d.workflow.Spec.WorkflowDefinition.Steps }
+func (d *decider) definitions() []shared.Step {
+	if d.definition == nil {
+		return nil
+	}
+	return d.definition.Steps
+}
 
 // orphaned says why the workflow is not the child of the request that it names; empty when it is, or names none.
 func orphaned(workflow *workflowexecutionv1.WorkflowExecution) string {
@@ -179,17 +186,28 @@ func orphaned(workflow *workflowexecutionv1.WorkflowExecution) string {
 
 func plannedTargets(steps []shared.Step) []workflowexecutionv1.PlannedTarget {
 	var targets []workflowexecutionv1.PlannedTarget
-	for i := range steps {
-		target := targetOf(&steps[i].Action)
+	planned := func(action *shared.Action) *workflowexecutionv1.PlannedTarget {
+		target := targetOf(action)
 		if target == nil {
-			continue
+			return nil
 		}
 		at := slices.IndexFunc(targets, func(t workflowexecutionv1.PlannedTarget) bool { return t.Key() == target.Key() })
 		if at < 0 {
 			targets = append(targets, workflowexecutionv1.PlannedTarget{Target: *target})
 			at = len(targets) - 1
 		}
-		targets[at].Steps = append(targets[at].Steps, int32(i))
+		return &targets[at]
+	}
+	for i := range steps {
+		if target := planned(&steps[i].Action); target != nil {
+			target.Steps = append(target.Steps, int32(i))
+		}
+		if steps[i].RollbackAction == nil {
+			continue
+		}
+		if target := planned(steps[i].RollbackAction); target != nil {
+			target.RollbackSteps = append(target.RollbackSteps, int32(i))
+		}
 	}
 	return targets
 }
@@ -239,6 +257,9 @@ func (d *decider) validate() {
 			return
 		}
 	}
+	if d.nothingToUndo() {
+		return
+	}
 	if !d.sameHold() && !d.sameLock() {
 		d.recordValidation()
 	}
@@ -275,7 +296,7 @@ func (d *decider) hardest() (step int, refused bool) {
 
 func (d *decider) refuse(i int) {
 	verdict := d.steps[i].decision
-	reason := fmt.Sprintf("the safety gate says %s to step %q: %s", verdict.Verdict, d.definitions()[i].Name, verdict.DeciderText())
+	reason := fmt.Sprintf("the safety gate says %s to %s: %s", verdict.Verdict, d.judged(i), verdict.DeciderText())
 	switch verdict.Verdict {
 	case shared.VerdictHold:
 		d.hold(i)
@@ -301,7 +322,8 @@ func (d *decider) recordValidation() {
 		validation.PolicySetRevision = cmp.Or(validation.PolicySetRevision, step.decision.PolicySetRevision)
 		validation.Decisions = append(validation.Decisions, workflowexecutionv1.StepDecision{
 			Index: index, Verdict: step.decision.Verdict, DecisionID: step.decision.ID, InputDigest: step.decision.InputDigest,
-			Rules: step.decision.Rules[:min(len(step.decision.Rules), maxStepRules)],
+			OfRollbackAction: step.ofRollbackAction,
+			Rules:            step.decision.Rules[:min(len(step.decision.Rules), maxStepRules)],
 		})
 		for _, change := range step.preparation.DryRun {
 			if len(validation.DryRun) < maxDryRunChanges {
@@ -321,17 +343,23 @@ func (d *decider) recordValidation() {
 func (d *decider) refreshTargets() {
 	for t := range d.status.Plan.Targets {
 		target := &d.status.Plan.Targets[t]
-		first := d.steps[target.Steps[0]].preparation
-		for _, i := range d.graph.Order() {
-			if slices.Contains(target.Steps, int32(i)) { //nolint:gosec // at most 100
-				first = d.steps[i].preparation
-				break
-			}
-		}
-		if first.Live != nil {
+		if first := d.firstOn(target); first != nil && first.Live != nil {
 			target.UID, target.Generation = string(first.Live.GetUID()), first.Live.GetGeneration()
 		}
 	}
+}
+
+// firstOn is what was prepared first on a target, or for it alone the rollbackAction of a step.
+func (d *decider) firstOn(target *workflowexecutionv1.PlannedTarget) *effects.Preparation {
+	for _, i := range d.graph.Order() {
+		if slices.Contains(target.Steps, int32(i)) { //nolint:gosec // at most 100
+			return d.steps[i].preparation
+		}
+	}
+	for _, i := range target.RollbackSteps {
+		return d.steps[i].rollback
+	}
+	return nil
 }
 
 // execute takes in the results of the executions and starts what can be started.
@@ -447,7 +475,9 @@ func (d *decider) advance() {
 	} else if !d.failing() && !d.now.Time.Before(deadline) {
 		d.blame(noStep, shared.ErrorTimeout, "the steps did not end within timeouts.workflow")
 	}
-	d.skip()
+	if !undoesAnother(d.workflow) {
+		d.skip()
+	}
 	if d.failing() {
 		d.forgo()
 	} else {
@@ -461,12 +491,15 @@ func (d *decider) advance() {
 		}
 		return
 	}
-	if d.failing() {
+	if d.failing() || d.undoFailed() {
 		d.conditions.False(workflowexecutionv1.ConditionExecuted, ReasonStepFailed, d.status.FailureReason)
 		d.conclude()
 		return
 	}
 	d.conditions.True(workflowexecutionv1.ConditionExecuted, ReasonExecuted, "every step that had to run is completed")
+	if undoesAnother(d.workflow) {
+		d.undoneAll()
+	}
 	d.enter(workflowexecutionv1.PhaseMonitoring)
 	d.status.MonitoringStartTime = &d.now
 	d.conditions.Progressing(ReasonMonitoring, "the changed targets must become healthy and stay so")
@@ -521,7 +554,10 @@ func (d *decider) startReady() {
 
 func (d *decider) dependenciesMet(i int) bool {
 	return !slices.ContainsFunc(d.graph.Dependencies(i), func(dependency int) bool {
-		return d.status.Steps[dependency].Phase != workflowexecutionv1.StepCompleted
+		phase := d.status.Steps[dependency].Phase
+		// What cannot be undone does not keep the others.
+		over := undoesAnother(d.workflow) && phase == workflowexecutionv1.StepFailed
+		return phase != workflowexecutionv1.StepCompleted && !over
 	})
 }
 
@@ -529,7 +565,7 @@ func (d *decider) startStep(i int) {
 	step := &d.status.Steps[i]
 	step.Phase = workflowexecutionv1.StepRunning
 	step.Attempts++
-	step.ExecutionRef = shared.ExecutionName(d.workflow.Name, step.Index, step.Attempts)
+	step.ExecutionRef = attemptName(d.workflow, step.Index, step.Attempts)
 	step.AttemptTime = &d.now
 	if step.StartTime == nil {
 		step.StartTime = &d.now
@@ -543,7 +579,7 @@ func (d *decider) announceExecution(i int) {
 	definition, step := &d.definitions()[i], &d.status.Steps[i]
 	limit := step.AttemptTime.Add(planning.StepTimeout(definition) + executionGrace)
 	d.wakeAt = machinery.Earliest(d.wakeAt, limit)
-	d.create = append(d.create, kubernetesexecutionv1.KubernetesExecutionSpec{
+	spec := kubernetesexecutionv1.KubernetesExecutionSpec{
 		WorkflowExecutionRef: shared.ObjectReference{Name: d.workflow.Name, UID: d.workflow.UID},
 		StepIndex:            step.Index,
 		StepName:             step.Name,
@@ -553,7 +589,11 @@ func (d *decider) announceExecution(i int) {
 		Timeout:              &metav1.Duration{Duration: planning.StepTimeout(definition)},
 		ExpectedTarget:       d.expectedTarget(i),
 		PlanDigest:           d.status.Plan.Digest,
-	})
+	}
+	if undoesAnother(d.workflow) {
+		d.undoing(&spec)
+	}
+	d.create = append(d.create, spec)
 }
 
 // expectedTarget is the target as it was judged, or as the last step of this workflow on it left it.
@@ -687,6 +727,9 @@ func (d *decider) lastGeneration(target workflowexecutionv1.PlannedTarget) int64
 func (d *decider) retain() {
 	if d.status.CompletionTime == nil || d.workflow.Spec.TTLAfterFinished == nil || metav1.GetControllerOf(d.workflow) != nil {
 		return
+	}
+	if d.inUse {
+		return // the end of the workflow that undoes this one wakes it
 	}
 	d.wakeAt = d.status.CompletionTime.Add(d.workflow.Spec.TTLAfterFinished.Duration)
 	d.remove = !d.now.Time.Before(d.wakeAt)

@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	kubernetesexecutionv1 "kubernaut.io/kubernaut/api/kubernetesexecution/v1"
 	"kubernaut.io/kubernaut/api/shared"
 	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
@@ -33,7 +31,7 @@ const (
 // traceOf says what an attempt, from 1, of a step left behind. The executionRef of an attempt that was never made is empty.
 func (d *decider) traceOf(i int, attempt int32) trace {
 	step := &d.status.Steps[i]
-	name := shared.ExecutionName(d.workflow.Name, step.Index, attempt)
+	name := attemptName(d.workflow, step.Index, attempt)
 	execution := d.executions[name]
 	_, foreign := d.foreign[name]
 	switch {
@@ -45,6 +43,8 @@ func (d *decider) traceOf(i int, attempt int32) trace {
 		return traceNone
 	case !execution.Status.Phase.Terminal():
 		return traceRunning
+	case execution.Status.StartedAt != nil && byAction(&d.definitions()[i]):
+		return traceCaptured // the rollbackAction is all that it needs
 	case execution.Status.StartedAt == nil, !execution.Status.Inverse.Restores():
 		return traceNone
 	}
@@ -61,9 +61,9 @@ func (d *decider) affected(i int) bool {
 	return false
 }
 
-// restored says whether what the step captured is restored when the workflow rolls back.
+// restored says whether the step is undone when the workflow rolls back.
 func restored(step *shared.Step) bool {
-	return step.Rollback == "" || step.Rollback == shared.RollbackCaptured
+	return step.Rollback != shared.RollbackNone
 }
 
 func rollbackStrategy(workflow *workflowexecutionv1.WorkflowExecution) shared.RollbackStrategy {
@@ -117,16 +117,16 @@ func (d *decider) rollBack() {
 		why = "timeouts.rollback passed before it was restored"
 		d.stopRestores()
 	}
-	room := planning.MaxParallel(d.workflow.Spec.ExecutionStrategy)
+	r := d.newRolling(planning.MaxParallel(d.workflow.Spec.ExecutionStrategy))
 	if why != "" {
-		room = 0
+		r.room = 0
 	}
 	done := make([]bool, len(d.status.Steps))
 	for _, i := range slices.Backward(d.graph.Order()) {
 		free := !slices.ContainsFunc(d.graph.Order(), func(j int) bool {
 			return !done[j] && slices.Contains(d.graph.Dependencies(j), i)
 		})
-		done[i] = free && d.undo(i, &room)
+		done[i] = free && d.undo(i, r)
 	}
 	switch {
 	case !slices.Contains(done, false):
@@ -155,12 +155,14 @@ func (d *decider) stopRestores() {
 	}
 }
 
-// undo takes the undoing of one step further, the last attempt first, and says whether it is over. Room is how many executions
-// may run beside each other.
-func (d *decider) undo(i int, room *int) bool {
+// undo takes the undoing of one step further, the last attempt first, and says whether it is over.
+func (d *decider) undo(i int, r *rolling) bool {
 	step := &d.status.Steps[i]
-	if !restored(&d.definitions()[i]) || !undoneLater(step.Phase) {
+	switch {
+	case !restored(&d.definitions()[i]) || !undoneLater(step.Phase):
 		return true
+	case byAction(&d.definitions()[i]):
+		return d.undoByAction(i, r)
 	}
 	var undone bool
 	var problems []string
@@ -173,7 +175,7 @@ func (d *decider) undo(i int, room *int) bool {
 			problems = append(problems, fmt.Sprintf("KubernetesExecution %s, which captured what would be restored, is gone",
 				shared.ExecutionName(d.workflow.Name, step.Index, attempt)))
 		case traceCaptured:
-			over, problem := d.undoAttempt(i, attempt, room)
+			over, problem := d.undoAttempt(i, attempt, r)
 			if !over {
 				return false
 			}
@@ -188,8 +190,8 @@ func (d *decider) undo(i int, room *int) bool {
 		d.notRestored(i, strings.Join(problems, "; "))
 	case undone:
 		step.Phase = workflowexecutionv1.StepRolledBack
-	case step.Phase == workflowexecutionv1.StepRunning:
-		step.Phase, step.Message = workflowexecutionv1.StepFailed, "ended without an effect when the workflow had failed"
+	default:
+		d.endedWithout(i)
 	}
 	return true
 }
@@ -200,7 +202,7 @@ func undoneLater(phase workflowexecutionv1.StepPhase) bool {
 }
 
 // undoAttempt has one attempt undone, and says whether that is over and what it could not restore.
-func (d *decider) undoAttempt(i int, attempt int32, room *int) (over bool, problem string) {
+func (d *decider) undoAttempt(i int, attempt int32, r *rolling) (over bool, problem string) {
 	name := shared.RollbackName(d.workflow.Name, d.status.Steps[i].Index, attempt)
 	execution := d.executions[name]
 	origin := d.executions[shared.ExecutionName(d.workflow.Name, d.status.Steps[i].Index, attempt)]
@@ -209,11 +211,7 @@ func (d *decider) undoAttempt(i int, attempt int32, room *int) (over bool, probl
 		return true, ""
 	case execution != nil && execution.Status.Phase == kubernetesexecutionv1.PhaseFailed:
 		return true, fmt.Sprintf("%s: %s (%s, KubernetesExecution %s)", capturedText(origin), execution.Status.ErrorMessage, execution.Status.ErrorType, name)
-	case *room <= 0:
-		return false, ""
-	}
-	*room--
-	if execution == nil {
+	case execution == nil && r.takes(d.undoneKey(i)):
 		d.announceRollback(i, attempt, origin)
 	}
 	return false, ""
@@ -221,20 +219,16 @@ func (d *decider) undoAttempt(i int, attempt int32, room *int) (over bool, probl
 
 // announceRollback has the execution made that undoes one attempt.
 func (d *decider) announceRollback(i int, attempt int32, origin *kubernetesexecutionv1.KubernetesExecution) {
-	step := &d.status.Steps[i]
+	spec := d.rollbackSpec(i, attempt)
+	spec.RestoreFrom = shared.ExecutionName(d.workflow.Name, d.status.Steps[i].Index, attempt)
+	spec.ExpectedTarget = &kubernetesexecutionv1.ExpectedTarget{UID: origin.Status.Inverse.UID}
+	d.create = append(d.create, spec)
+}
+
+// rollbackTimeout is how long undoing a step may take: as long as the step, within what is left for rolling back.
+func (d *decider) rollbackTimeout(i int) time.Duration {
 	left := phaseDeadline(d.workflow).Sub(d.now.Time)
-	limit := min(planning.StepTimeout(&d.definitions()[i]), max(left.Truncate(time.Second), time.Second))
-	d.create = append(d.create, kubernetesexecutionv1.KubernetesExecutionSpec{
-		WorkflowExecutionRef: shared.ObjectReference{Name: d.workflow.Name, UID: d.workflow.UID},
-		StepIndex:            step.Index,
-		StepName:             step.Name,
-		Attempt:              attempt,
-		Purpose:              kubernetesexecutionv1.PurposeRollBack,
-		RestoreFrom:          shared.ExecutionName(d.workflow.Name, step.Index, attempt),
-		Timeout:              &metav1.Duration{Duration: limit},
-		ExpectedTarget:       &kubernetesexecutionv1.ExpectedTarget{UID: origin.Status.Inverse.UID},
-		PlanDigest:           d.status.Plan.Digest,
-	})
+	return min(planning.StepTimeout(&d.definitions()[i]), max(left.Truncate(time.Second), time.Second))
 }
 
 // capturedText names what an execution captured: its fields and their object.
@@ -277,7 +271,13 @@ func (d *decider) unfinished(i int) string {
 		if d.traceOf(i, attempt) != traceCaptured {
 			continue
 		}
-		text := ": " + capturedText(d.executions[shared.ExecutionName(d.workflow.Name, step.Index, attempt)])
+		what := d.rollbackActionText
+		if !byAction(&d.definitions()[i]) {
+			what = func(int) string {
+				return capturedText(d.executions[shared.ExecutionName(d.workflow.Name, step.Index, attempt)])
+			}
+		}
+		text := ": " + what(i)
 		name := shared.RollbackName(d.workflow.Name, step.Index, attempt)
 		if execution := d.executions[name]; execution != nil && !execution.Status.Phase.Terminal() {
 			text += " (see KubernetesExecution " + name + ", which had not ended)"
@@ -316,9 +316,7 @@ func (d *decider) rollbackMessage(undone, kept []int) string {
 	for _, i := range kept {
 		parts = append(parts, fmt.Sprintf("step %q %s", d.status.Steps[i].Name, d.status.Steps[i].Message))
 	}
-	if len(undone) > 0 {
-		parts = append(parts, "every field that was captured for "+d.names(undone)+" is restored")
-	}
+	parts = append(parts, d.undoneText(undone)...)
 	if left := d.notAsked(); len(left) > 0 {
 		parts = append(parts, "what "+d.names(left)+" changed stays, because rollback is None there")
 	}
@@ -369,7 +367,12 @@ func (d *decider) notPerformed() string {
 	if len(affected) == 0 {
 		return "no step has changed anything"
 	}
-	const advice = "; the KubernetesExecutions of these steps say in status.inverse what was there before: restore that by hand, or by a workflow whose steps do"
+	const byHand = "; the KubernetesExecutions of these steps say in status.inverse what was there before: restore that by hand, or by a workflow whose steps do"
+	advice := fmt.Sprintf("; to undo it, run `kubernaut rollback %s -n %s`, or create a WorkflowExecution with spec.rollbackOf {name: %s, uid: %s}",
+		d.workflow.Name, d.workflow.Namespace, d.workflow.Name, d.workflow.UID)
+	if rollbackStrategy(d.workflow) == shared.RollbackStrategyNone {
+		advice = byHand
+	}
 	text := "what " + d.names(affected) + " changed stays as it is: "
 	if d.terminating {
 		return text + terminatingNamespace
@@ -378,7 +381,7 @@ func (d *decider) notPerformed() string {
 		return text + d.cancelReason() + advice
 	}
 	if len(d.notAsked()) == len(affected) {
-		return text + "rollback is None there" + advice
+		return text + "rollback is None there" + byHand
 	}
 	return text + "the rollback strategy is " + string(rollbackStrategy(d.workflow)) + advice
 }

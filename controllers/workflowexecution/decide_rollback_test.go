@@ -205,7 +205,7 @@ func TestRollingBackIsAskedFor(t *testing.T) {
 	}{
 		"by default":                          {first: leftFailed(shared.ErrorTimeout, new(true)), wantPhase: workflowexecutionv1.PhaseRollingBack},
 		"Automatic":                           {strategy: "Automatic", first: leftFailed(shared.ErrorTimeout, new(true)), wantPhase: workflowexecutionv1.PhaseRollingBack},
-		"Manual: a person is told what to do": {strategy: "Manual", first: leftFailed(shared.ErrorTimeout, nil), wantPhase: workflowexecutionv1.PhaseFailed, wantMessage: "strategy is Manual; the KubernetesExecutions"},
+		"Manual: a person is told what to do": {strategy: "Manual", first: leftFailed(shared.ErrorTimeout, nil), wantPhase: workflowexecutionv1.PhaseFailed, wantMessage: "strategy is Manual; to undo it, run `kubernaut rollback w -n shop`, or create a WorkflowExecution with spec.rollbackOf {name: w, uid: uid-w}"},
 		"None":                                {strategy: "None", first: leftFailed(shared.ErrorTimeout, nil), wantPhase: workflowexecutionv1.PhaseFailed, wantMessage: "strategy is None"},
 		"nothing was changed":                 {first: leftFailed(shared.ErrorPolicyDenied, new(false)), wantPhase: workflowexecutionv1.PhaseFailed, wantMessage: "no step has changed anything"},
 	} {

@@ -97,8 +97,8 @@ func (d *decider) forgo() {
 // a namespace that is being deleted nothing can be created, so nothing can be undone.
 func (d *decider) rollsBack() bool {
 	switch {
-	case d.terminating:
-		return false
+	case d.terminating, undoesAnother(d.workflow):
+		return false // nothing undoes an undoing
 	case d.cancelled() != "":
 		return d.cancelled() == workflowexecutionv1.CancelAbortAndRollBack
 	default:
@@ -123,6 +123,9 @@ const terminatingNamespace = "the namespace is being deleted, and nothing can be
 func (d *decider) ended() workflowexecutionv1.WorkflowOutcome {
 	if d.status.ErrorType == shared.ErrorCancelled || d.cancelled() != "" {
 		return workflowexecutionv1.OutcomeCancelled
+	}
+	if undoesAnother(d.workflow) {
+		return d.undoOutcome()
 	}
 	return workflowexecutionv1.OutcomeFailed
 }

@@ -156,9 +156,6 @@ func TestPlanningRefuses(t *testing.T) {
 			w.Spec.RemediationRequestRef = &shared.ObjectReference{Name: "r", UID: "uid-r"}
 			w.OwnerReferences = []metav1.OwnerReference{{Kind: "RemediationRequest", Name: "r", UID: "other", Controller: new(true)}}
 		}},
-		"a step with an explicit rollback action": {func(w *workflowexecutionv1.WorkflowExecution) {
-			w.Spec.WorkflowDefinition.Steps[0].Rollback = shared.RollbackAction
-		}},
 		"a workflow without a definition": {func(w *workflowexecutionv1.WorkflowExecution) { w.Spec.WorkflowDefinition = nil }},
 	} {
 		t.Run(sentence, func(t *testing.T) {

@@ -94,7 +94,7 @@ func (d *decider) hold(i int) {
 		d.fail(i, shared.ErrorTimeout, tooLong)
 		return
 	}
-	message := fmt.Sprintf("the safety gate holds step %q until its policies change: %s", d.definitions()[i].Name, d.steps[i].decision.DeciderText())
+	message := fmt.Sprintf("the safety gate holds %s until its policies change: %s", d.judged(i), d.steps[i].decision.DeciderText())
 	d.conditions.False(workflowexecutionv1.ConditionValidated, ReasonPolicyHold, message)
 	d.wait(ReasonPolicyHold, message)
 	d.conditions.Progressing(ReasonPolicyHold, message)

@@ -2,6 +2,7 @@ package workflowexecution
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -27,6 +28,11 @@ import (
 // snapshot is all that a decision rests on.
 type snapshot struct {
 	workflow *workflowexecutionv1.WorkflowExecution
+	// reversal is what undoes the workflow that spec.rollbackOf names, and reversalError why there is nothing; only while planning.
+	reversal      *workflowexecutionv1.Undo
+	reversalError error
+	// inUse says that a workflow which has not ended undoes this one; only when it is over.
+	inUse bool
 	// graph is the order of the steps; graphError says why there is none.
 	graph      *planning.Graph
 	graphError error
@@ -52,8 +58,11 @@ type snapshot struct {
 type assessment struct {
 	// preparation is what the step would change; nil when err is set.
 	preparation *effects.Preparation
-	// decision is the gate's.
-	decision shared.Decision
+	// decision is the gate's: that about the step, or about its rollbackAction when that one is harder.
+	decision         shared.Decision
+	ofRollbackAction bool
+	// rollback is what the rollbackAction would change; nil without one.
+	rollback *effects.Preparation
 	// err says why the step cannot be prepared.
 	err error
 }
@@ -70,26 +79,44 @@ type targetState struct {
 func (r *Reconciler) gather(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution) (snapshot, error) {
 	s := snapshot{workflow: workflow, mode: workflow.Spec.Mode}
 	phase := workflow.Status.Phase
-	if phase.Terminal() || workflow.Spec.WorkflowDefinition == nil || leaves(workflow) {
+	var err error
+	if phase.Terminal() {
+		s.inUse, err = r.beingUndone(ctx, workflow)
+		return s, err
+	}
+	if leaves(workflow) {
 		return s, nil
 	}
-	var err error
+	definition := workflow.Definition()
+	if undoesAnother(workflow) && definition == nil {
+		of, err := r.gatherUndone(ctx, workflow)
+		if err != nil {
+			return s, err
+		}
+		if s.reversal, s.reversalError = undoOf(*workflow.Spec.RollbackOf, of); s.reversalError == nil {
+			definition = s.reversal.Definition()
+		}
+	}
+	if definition == nil {
+		s.graphError = errors.New("what the workflow does is not known: neither its spec nor its plan says it")
+		return s, nil
+	}
 	if s.terminating, err = r.terminating(ctx, workflow); err != nil {
 		return s, err
 	}
-	steps := workflow.Spec.WorkflowDefinition.Steps
+	steps := definition.Steps
 	s.graph, s.graphError = planning.NewGraph(steps, func(i int) string { return targetKey(&steps[i].Action) })
 	if s.graph == nil {
 		return s, nil // graphError says why; it is for decide
 	}
 	switch phase {
 	case "", workflowexecutionv1.PhasePlanning:
-		s.mode, err = r.mode(ctx, workflow)
+		s.mode, err = r.mode(ctx, workflow.Spec.Mode, steps)
 	case workflowexecutionv1.PhaseValidating:
 		if suspended(workflow) || workflow.Spec.Cancel != "" {
 			return s, nil // nothing is judged that does not go on
 		}
-		err = r.gatherValidation(ctx, workflow, &s)
+		err = r.gatherValidation(ctx, workflow, steps, &s)
 	case workflowexecutionv1.PhaseExecuting:
 		if err = r.gatherExecutions(ctx, workflow, &s); err == nil && anyFailed(&s) {
 			s.targets, err = r.gatherTargets(ctx, workflow)
@@ -108,8 +135,8 @@ func (r *Reconciler) gather(ctx context.Context, workflow *workflowexecutionv1.W
 }
 
 // gatherValidation finds out, in this order, whether everybody may do their part, and what the steps would change.
-func (r *Reconciler) gatherValidation(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution, s *snapshot) (err error) {
-	if s.mode, err = r.mode(ctx, workflow); err != nil {
+func (r *Reconciler) gatherValidation(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution, steps []shared.Step, s *snapshot) (err error) {
+	if s.mode, err = r.mode(ctx, workflow.Spec.Mode, steps); err != nil {
 		return err
 	}
 	if s.denials, err = r.reviewRights(ctx, workflow); err != nil || len(s.denials) > 0 {
@@ -153,11 +180,10 @@ func targetOf(action *shared.Action) *shared.Target {
 }
 
 // mode is the mode of the spec unless the namespace of a target forces a dry run.
-func (r *Reconciler) mode(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution) (shared.Mode, error) {
+func (r *Reconciler) mode(ctx context.Context, mode shared.Mode, steps []shared.Step) (shared.Mode, error) {
 	seen := map[string]bool{}
-	for i := range workflow.Spec.WorkflowDefinition.Steps {
-		target := targetOf(&workflow.Spec.WorkflowDefinition.Steps[i].Action)
-		if target == nil || target.Namespace == "" || seen[target.Namespace] {
+	for _, target := range plannedTargets(steps) {
+		if target.Namespace == "" || seen[target.Namespace] {
 			continue
 		}
 		seen[target.Namespace] = true
@@ -169,41 +195,67 @@ func (r *Reconciler) mode(ctx context.Context, workflow *workflowexecutionv1.Wor
 			return shared.ModeDryRun, nil
 		}
 	}
-	return workflow.Spec.Mode, nil
+	return mode, nil
 }
 
 // assess prepares every step in order and has the gate judge it. A step that builds on an earlier one of the same target is
 // prepared on top of that step's result.
 func (r *Reconciler) assess(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution, graph *planning.Graph) ([]assessment, error) {
-	steps := workflow.Spec.WorkflowDefinition.Steps
+	steps := workflow.Definition().Steps
 	assessments := make([]assessment, len(steps))
 	results := map[string]*unstructured.Unstructured{}
 	for _, i := range graph.Order() {
-		action := &steps[i].Action
-		key := targetKey(action)
-		preparation, err := r.Effects.Prepare(ctx, effects.Request{
-			Action: action, Occasion: actions.OccasionOf(workflow, int32(i)), //nolint:gosec // at most 100 steps
-			Base: results[key], DryRun: dryRunFirst(workflow.Spec.ExecutionStrategy),
-		})
-		if err != nil && machinery.IsTransient(err) {
-			return nil, fmt.Errorf("preparing step %q: %w", steps[i].Name, err)
-		}
+		assessed, err := r.assessAction(ctx, workflow, i, &steps[i].Action, results, false)
 		if err != nil {
-			assessments[i].err = err
-			continue
+			return nil, fmt.Errorf("step %q: %w", steps[i].Name, err)
 		}
-		if preparation.Result != nil && key != "" {
-			results[key] = preparation.Result
+		if key := targetKey(&steps[i].Action); key != "" && assessed.preparation != nil && assessed.preparation.Result != nil {
+			results[key] = assessed.preparation.Result
 		}
-		assessments[i].preparation = preparation
-		assessments[i].decision, err = r.Gate.Judge(ctx, kubernetesexecution.JudgeRequest{
-			Stage: safetyv1alpha1.StagePlan, Workflow: workflow, StepIndex: int32(i), Preparation: preparation, //nolint:gosec // at most 100 steps
-		})
-		if err != nil {
-			return nil, fmt.Errorf("judging step %q: %w", steps[i].Name, err)
+		if rollback := steps[i].RollbackAction; rollback != nil && assessed.err == nil {
+			judged, err := r.assessAction(ctx, workflow, i, rollback, results, true)
+			if err != nil {
+				return nil, fmt.Errorf("rollbackAction of step %q: %w", steps[i].Name, err)
+			}
+			assessed = withRollback(assessed, judged)
 		}
+		assessments[i] = assessed
 	}
 	return assessments, nil
+}
+
+// assessAction prepares one action, of a step or its rollbackAction, on the results of the steps before, and has the gate judge
+// it. Its error is transient.
+func (r *Reconciler) assessAction(
+	ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution, i int, action *shared.Action,
+	results map[string]*unstructured.Unstructured, rollback bool,
+) (assessment, error) {
+	question := kubernetesexecution.JudgeRequest{
+		Stage: safetyv1alpha1.StagePlan, Workflow: workflow, StepIndex: int32(i), RollbackAction: rollback, //nolint:gosec // at most 100 steps
+	}
+	base := results[targetKey(action)]
+	var preparation *effects.Preparation
+	var err error
+	if undoesAnother(workflow) && workflow.Status.Plan.Undo.Steps[i].RestoreFrom != "" {
+		question.Stage = safetyv1alpha1.StageRollback
+		preparation, err = r.prepareUndo(ctx, workflow, i, base)
+	} else {
+		preparation, err = r.Effects.Prepare(ctx, effects.Request{
+			Action: action, Occasion: actions.OccasionOf(workflow, int32(i)), Base: base, DryRun: dryRunFirst(workflow.Spec.ExecutionStrategy), //nolint:gosec // at most 100 steps
+		})
+	}
+	if err != nil && machinery.IsTransient(err) {
+		return assessment{}, fmt.Errorf("preparing it: %w", err)
+	}
+	if err != nil {
+		return assessment{err: err}, nil
+	}
+	question.Preparation = preparation
+	decision, err := r.Gate.Judge(ctx, question)
+	if err != nil {
+		return assessment{}, fmt.Errorf("judging it: %w", err)
+	}
+	return assessment{preparation: preparation, decision: decision}, nil
 }
 
 func dryRunFirst(strategy *shared.ExecutionStrategy) bool {

@@ -24,7 +24,10 @@ const parallelReviews = 4
 // who asked for the workflow may have it done: what they may not do any more, the workflow does not do for them. Whom groups have
 // lost or won is not known: they are those of the request that created the workflow.
 func (r *Reconciler) reviewRights(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution) ([]rights.Denial, error) {
-	definition, path := workflow.Spec.WorkflowDefinition, field.NewPath("spec", "workflowDefinition")
+	definition, path := workflow.Definition(), field.NewPath("spec", "workflowDefinition")
+	if undoesAnother(workflow) {
+		path = field.NewPath("status", "plan", "undo")
+	}
 	mapper := r.Clients.Live.RESTMapper()
 	asked, err := rights.Steps(workflow.Namespace, mapper, definition, path)
 	if workflow.Spec.RemediationRequestRef != nil {

@@ -10,6 +10,8 @@ const (
 	// ReasonPermissionDenied is that of Validated=False when somebody who has a part in the workflow lacks a right for it.
 	ReasonPermissionDenied = "PermissionDenied"
 	ReasonDryRun           = "DryRun"
+	// ReasonNothingToUndo says that what a workflow was to undo is undone already.
+	ReasonNothingToUndo = "NothingToUndo"
 	// ReasonPolicyHold, ReasonSuspended and ReasonResumed are those of Suspended.
 	ReasonPolicyHold = "PolicyHold"
 	ReasonSuspended  = "Suspended"

@@ -44,6 +44,8 @@ type Gate interface {
 // Preparer computes and tries what a step would change, as the account of its action.
 type Preparer interface {
 	Prepare(ctx context.Context, request effects.Request) (*effects.Preparation, error)
+	// PrepareRestore does so for restoring what an execution captured.
+	PrepareRestore(ctx context.Context, request effects.RestoreRequest) (*effects.Preparation, error)
 	// Read reads the target of an action, live; nil for an action without a target.
 	Read(ctx context.Context, action *shared.Action) (*unstructured.Unstructured, error)
 }
@@ -99,6 +101,9 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, options controller.Optio
 	if err := indexer.IndexField(context.Background(), &workflowexecutionv1.WorkflowExecution{}, indexWaiting, waitingWorkflows); err != nil {
 		return fmt.Errorf("index of workflows that wait: %w", err)
 	}
+	if err := indexer.IndexField(context.Background(), &workflowexecutionv1.WorkflowExecution{}, indexUndoes, undoneUID); err != nil {
+		return fmt.Errorf("index of workflows by the one they undo: %w", err)
+	}
 	build := ctrl.NewControllerManagedBy(mgr).
 		Named("workflowexecution").
 		WithOptions(options).
@@ -145,9 +150,12 @@ func (r *Reconciler) waitingFor(ctx context.Context, what string) []reconcile.Re
 	return requests
 }
 
-// lockReleases wakes the workflows that wait for a lock when another one is over or gone.
+// lockReleases wakes the workflows that wait for a lock when another one is over or gone, and the one that it has undone.
 func (r *Reconciler) lockReleases() handler.EventHandler {
-	wake := func(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+	wake := func(ctx context.Context, object client.Object, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+		if workflow, ok := object.(*workflowexecutionv1.WorkflowExecution); ok && undoesAnother(workflow) {
+			queue.Add(reconcile.Request{NamespacedName: types.NamespacedName{Namespace: workflow.Namespace, Name: workflow.Spec.RollbackOf.Name}})
+		}
 		for _, request := range r.waitingFor(ctx, waitingLock) {
 			queue.Add(request)
 		}
@@ -155,11 +163,11 @@ func (r *Reconciler) lockReleases() handler.EventHandler {
 	return handler.Funcs{
 		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
 			if !over(e.ObjectOld) && over(e.ObjectNew) {
-				wake(ctx, queue)
+				wake(ctx, e.ObjectNew, queue)
 			}
 		},
-		DeleteFunc: func(ctx context.Context, _ event.DeleteEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
-			wake(ctx, queue)
+		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			wake(ctx, e.Object, queue)
 		},
 	}
 }

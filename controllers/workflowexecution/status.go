@@ -4,14 +4,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
 
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
 	"kubernaut.io/kubernaut/api/shared"
@@ -35,7 +32,6 @@ const (
 	maxReason     = 1024
 	maxStepOutput = 128
 	maxStepError  = 512
-	maxSnapshot   = 32 * 1024
 )
 
 // phaseDeadline is when the current phase must have ended; the zero time for one that has no limit of its own. A workflow that
@@ -94,7 +90,11 @@ func workflowTimeout(workflow *workflowexecutionv1.WorkflowExecution, graph *pla
 	if limits := workflow.Spec.Timeouts; limits != nil && limits.Workflow != nil {
 		return limits.Workflow.Duration
 	}
-	return min(graph.Budget(workflow.Spec.WorkflowDefinition.Steps), planning.MaxWorkflowTimeout)
+	definition := workflow.Definition()
+	if definition == nil {
+		return planning.MaxWorkflowTimeout
+	}
+	return min(graph.Budget(definition.Steps), planning.MaxWorkflowTimeout)
 }
 
 func stabilizationWindow(workflow *workflowexecutionv1.WorkflowExecution) time.Duration {
@@ -172,6 +172,10 @@ func (d *decider) fail(step int, errorType shared.ErrorType, reason string) {
 // end is the end of a workflow that fails and undoes nothing.
 func (d *decider) end() {
 	d.finish(d.ended())
+	if undoesAnother(d.workflow) {
+		d.endUndo()
+		return
+	}
 	d.conditions.False(workflowexecutionv1.ConditionRolledBack, ReasonNotPerformed, d.notPerformed())
 }
 
@@ -202,116 +206,4 @@ func (d *decider) retainLater() {
 	if d.workflow.Spec.TTLAfterFinished != nil && metav1.GetControllerOf(d.workflow) == nil {
 		d.wakeAt = d.now.Add(d.workflow.Spec.TTLAfterFinished.Duration)
 	}
-}
-
-// takeSnapshot is the state of affairs at the moment of failure, before anything is undone.
-func (d *decider) takeSnapshot(step int) *workflowexecutionv1.ExecutionSnapshot {
-	s := &workflowexecutionv1.ExecutionSnapshot{Timestamp: &d.now}
-	if step != noStep {
-		s.CurrentStep = new(int32(step)) //nolint:gosec // at most 100
-	}
-	for i := range d.status.Steps {
-		ended := &d.status.Steps[i]
-		if ended.Phase != workflowexecutionv1.StepCompleted && ended.Phase != workflowexecutionv1.StepFailed {
-			continue
-		}
-		s.CompletedSteps = append(s.CompletedSteps, d.stepResult(ended))
-	}
-	s.ClusterState = rawJSON(d.clusterState())
-	s.ResourceSnapshot = rawJSON(d.resourceSnapshot(step))
-	if text, err := json.Marshal(s); err != nil || len(text) > maxSnapshot {
-		s.ResourceSnapshot, s.ClusterState = nil, nil
-	}
-	return s
-}
-
-func (d *decider) stepResult(step *workflowexecutionv1.StepStatus) workflowexecutionv1.StepResult {
-	result := workflowexecutionv1.StepResult{
-		StepIndex: step.Index, Action: step.Action, Status: step.Phase, Error: machinery.Cut(step.Message, maxStepError),
-	}
-	if step.StartTime != nil && step.CompletionTime != nil {
-		result.Duration = &metav1.Duration{Duration: step.CompletionTime.Sub(step.StartTime.Time)}
-	}
-	execution := d.executions[step.ExecutionRef]
-	if execution != nil && step.Phase == workflowexecutionv1.StepCompleted {
-		result.Error = ""
-		paths := make([]string, 0, len(execution.Status.DryRun))
-		for _, change := range execution.Status.DryRun {
-			paths = append(paths, change.Path)
-		}
-		result.Output = machinery.Cut("changed "+strings.Join(paths, ", "), maxStepOutput)
-		if len(paths) == 0 {
-			result.Output = "nothing to change"
-		}
-	}
-	return result
-}
-
-// clusterState is the health of every target of the workflow.
-func (d *decider) clusterState() map[string]any {
-	if d.status.Plan == nil || len(d.targets) == 0 {
-		return nil
-	}
-	health := map[string]any{}
-	for i, target := range d.status.Plan.Targets {
-		health[target.String()] = map[string]any{
-			"health": d.targets[i].health.Status, "message": machinery.Cut(d.targets[i].health.Message, maxStepError),
-		}
-	}
-	return map[string]any{"targets": health}
-}
-
-// resourceSnapshot is the part of the failed step's target that a person looks at first: replicas, images and conditions. No
-// environment, no annotations: they may hold secrets.
-func (d *decider) resourceSnapshot(step int) map[string]any {
-	object := d.failedObject(step)
-	if object == nil {
-		return nil
-	}
-	out := map[string]any{
-		"apiVersion": object.GetAPIVersion(), "kind": object.GetKind(), "namespace": object.GetNamespace(), "name": object.GetName(),
-		"uid": string(object.GetUID()), "generation": object.GetGeneration(),
-	}
-	if replicas, found, err := unstructured.NestedFieldNoCopy(object.Object, "spec", "replicas"); err == nil && found {
-		out["replicas"] = replicas
-	}
-	if status, found, err := unstructured.NestedFieldNoCopy(object.Object, "status"); err == nil && found {
-		out["status"] = status
-	}
-	if containers, found, err := unstructured.NestedSlice(object.Object, "spec", "template", "spec", "containers"); err == nil && found {
-		images := map[string]any{}
-		for _, container := range containers {
-			if fields, ok := container.(map[string]any); ok {
-				images[fmt.Sprint(fields["name"])] = fields["image"]
-			}
-		}
-		out["images"] = images
-	}
-	return out
-}
-
-// failedObject is the target of the failed step, or the first unhealthy one when no step is to blame.
-func (d *decider) failedObject(step int) *unstructured.Unstructured {
-	if d.status.Plan == nil || len(d.targets) == 0 {
-		return nil
-	}
-	for i, target := range d.status.Plan.Targets {
-		blamed := step != noStep && slices.Contains(target.Steps, int32(step)) //nolint:gosec // at most 100
-		unhealthy := step == noStep && d.targets[i].health.Status != shared.HealthCurrent
-		if blamed || unhealthy {
-			return d.targets[i].object
-		}
-	}
-	return nil
-}
-
-func rawJSON(value map[string]any) *apiextensionsv1.JSON {
-	if len(value) == 0 {
-		return nil
-	}
-	text, err := json.Marshal(value)
-	if err != nil {
-		return nil
-	}
-	return &apiextensionsv1.JSON{Raw: text}
 }

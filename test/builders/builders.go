@@ -124,6 +124,14 @@ func Workflow(namespace, name string, steps ...shared.Step) WorkflowBuilder {
 	}}
 }
 
+// Undo starts a workflow that undoes a finished one in its namespace.
+func Undo(name string, of *workflowexecutionv1.WorkflowExecution) WorkflowBuilder {
+	b := Workflow(of.Namespace, name)
+	b.Spec.WorkflowDefinition = nil
+	b.Spec.RollbackOf = &shared.ObjectReference{Name: of.Name, UID: of.UID}
+	return b
+}
+
 // DryRun makes the workflow one that changes nothing.
 func (b WorkflowBuilder) DryRun() WorkflowBuilder {
 	b.Spec.Mode = shared.ModeDryRun
@@ -229,6 +237,12 @@ func (b StepBuilder) After(names ...string) StepBuilder {
 // NotUndone leaves what the step changed as it is when the workflow rolls back.
 func (b StepBuilder) NotUndone() StepBuilder {
 	b.Rollback = shared.RollbackNone
+	return b
+}
+
+// UndoneBy undoes the step by the action of another, not by restoring what it captured.
+func (b StepBuilder) UndoneBy(other StepBuilder) StepBuilder {
+	b.Rollback, b.RollbackAction = shared.RollbackAction, &other.Action
 	return b
 }
 

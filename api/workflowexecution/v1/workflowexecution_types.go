@@ -361,8 +361,11 @@ type Plan struct {
 	// targets are the objects that the steps change, as they were when planned.
 	// +optional
 	// +listType=atomic
-	// +kubebuilder:validation:MaxItems=100
+	// +kubebuilder:validation:MaxItems=200
 	Targets []PlannedTarget `json:"targets,omitempty"`
+	// undo is what a workflow with spec.rollbackOf does.
+	// +optional
+	Undo *Undo `json:"undo,omitempty"`
 }
 
 // Batch is a list of 0-based indices of steps that may run at once.
@@ -385,6 +388,11 @@ type PlannedTarget struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=100
 	Steps []int32 `json:"steps,omitempty"`
+	// rollbackSteps are the 0-based indices of the steps whose rollbackAction would change it.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=100
+	RollbackSteps []int32 `json:"rollbackSteps,omitempty"`
 }
 
 // Validation is what the gate and the dry run said.
@@ -430,6 +438,9 @@ type StepDecision struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	InputDigest string `json:"inputDigest,omitempty"`
+	// ofRollbackAction says that it is the decision about the step's rollbackAction, which was the harder one.
+	// +optional
+	OfRollbackAction bool `json:"ofRollbackAction,omitempty"`
 	// rules are the rules that fired, those that decided first.
 	// +optional
 	// +listType=atomic

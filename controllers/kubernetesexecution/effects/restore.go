@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
 	kubernetesexecutionv1 "kubernaut.io/kubernaut/api/kubernetesexecution/v1"
 	"kubernaut.io/kubernaut/api/shared"
 	"kubernaut.io/kubernaut/controllers/kubernetesexecution/fields"
@@ -19,6 +21,8 @@ type RestoreRequest struct {
 	Captured *kubernetesexecutionv1.Inverse
 	// Seen is what the API server's dry run showed before the effect.
 	Seen []shared.FieldChange
+	// Base is the state that it is prepared on, the Result of restoring another effect before; nil for the live one.
+	Base *unstructured.Unstructured
 	// DryRun has the API server try the change.
 	DryRun bool
 }
@@ -71,14 +75,17 @@ func (s subject) prepareRestore(ctx context.Context, request RestoreRequest) (*P
 	if err := s.expect(live, &kubernetesexecutionv1.ExpectedTarget{UID: request.Captured.UID}); err != nil {
 		return nil, err
 	}
-	changes, err := fields.Restoring(live.Object, request.Captured.Fields, request.Seen)
+	p := &Preparation{Target: s.target, Live: live}
+	if request.Base != nil {
+		p.Live = request.Base
+	}
+	changes, err := fields.Restoring(p.Live.Object, request.Captured.Fields, request.Seen)
 	if foreign, ok := errors.AsType[*fields.ForeignError](err); ok {
 		return nil, machinery.Typed(shared.ErrorResourceConflict, fmt.Errorf("someone else changed %s since: %s", s.target, machinery.Cut(foreign.Error(), 256)))
 	}
 	if err != nil {
 		return nil, machinery.Typed(shared.ErrorValidation, fmt.Errorf("what was captured of %s: %w", s.target, err))
 	}
-	p := &Preparation{Target: s.target, Live: live}
 	if err := s.fill(p, changes); err != nil {
 		return nil, err
 	}

@@ -83,6 +83,8 @@ func (g *Graph) Budget(steps []shared.Step) time.Duration {
 type Input struct {
 	// Definition is the workflow.
 	Definition *shared.WorkflowDefinition
+	// Undo is what the definition was derived from in a workflow that undoes another one.
+	Undo *workflowexecutionv1.Undo
 	// Strategy is how it is run; nil is the default.
 	Strategy *shared.ExecutionStrategy
 	// Mode is the mode that applies.
@@ -107,6 +109,7 @@ func Build(graph *Graph, in Input) (*workflowexecutionv1.Plan, error) {
 		EstimatedDuration: &metav1.Duration{Duration: estimate},
 		Digest:            digest,
 		Targets:           in.Targets,
+		Undo:              in.Undo,
 	}
 	for _, batch := range batches {
 		plan.Batches = append(plan.Batches, indices(batch))
@@ -149,7 +152,8 @@ func digest(in Input) (string, error) {
 		Targets  []string                  `json:"targets"`
 		Mode     shared.Mode               `json:"mode"`
 		Strategy *shared.ExecutionStrategy `json:"strategy"`
-	}{in.Definition.Steps, uids, in.Mode, in.Strategy})
+		Undo     *workflowexecutionv1.Undo `json:"undo,omitempty"`
+	}{in.Definition.Steps, uids, in.Mode, in.Strategy, in.Undo})
 	if err != nil {
 		return "", fmt.Errorf("plan digest: %w", err)
 	}
