@@ -43,7 +43,7 @@ func Setup(mgr ctrl.Manager, options Options) error {
 	if err := register(mgr, remediationRequestHook(), requests); err != nil {
 		return err
 	}
-	workflows := &workflowExecutions{callers: who, authorizer: asks}
+	workflows := &workflowExecutions{callers: who, authorizer: asks, live: mgr.GetAPIReader()}
 	if options.Preview != nil {
 		workflows.preview = newPreview(options.Preview)
 	}

@@ -8,6 +8,7 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
@@ -29,6 +30,8 @@ type workflowExecutions struct {
 	callers
 	authorizer
 	preview *preview
+	// live reads what a decision must not take from a stale cache.
+	live client.Reader
 }
 
 // Default completes a new workflow, and gives an update back what admission once set.
@@ -59,6 +62,9 @@ func (w *workflowExecutions) ValidateCreate(ctx context.Context, object *workflo
 	if errs := rules.ValidateWorkflowExecution(object, caller, orchestrator); len(errs) > 0 {
 		return nil, workflowExecutionHook().refuse(object, errs)
 	}
+	if object.Spec.RollbackOf != nil {
+		return nil, w.reviewUndo(ctx, object)
+	}
 	if err := w.reviewRights(ctx, object, orchestrator); err != nil {
 		return nil, err
 	}
@@ -67,6 +73,37 @@ func (w *workflowExecutions) ValidateCreate(ctx context.Context, object *workflo
 	}
 	// Only now: a preview reads targets for whoever may get them.
 	return w.preview.warnings(ctx, object), nil
+}
+
+// reviewUndo checks that the workflow which the object undoes can be undone, and that whoever starts it may read that workflow, and
+// could put back alone what it changed.
+func (w *workflowExecutions) reviewUndo(ctx context.Context, object *workflowexecutionv1.WorkflowExecution) error {
+	ref, hook := *object.Spec.RollbackOf, workflowExecutionHook()
+	path := field.NewPath("spec", "rollbackOf")
+	get := rights.Need{Path: path, Permission: rights.Permission{
+		Verb: "get", Group: hook.group, Resource: hook.resource, Namespace: object.Namespace, Name: ref.Name,
+	}}
+	if err := w.review(ctx, hook, object, object.Spec.RequestedBy, []rights.Need{get}); err != nil {
+		return err
+	}
+	other := &workflowexecutionv1.WorkflowExecution{}
+	err := w.live.Get(ctx, client.ObjectKey{Namespace: object.Namespace, Name: ref.Name}, other)
+	if apierrors.IsNotFound(err) {
+		other = nil
+	} else if err != nil {
+		return apierrors.NewInternalError(fmt.Errorf("read WorkflowExecution %s: %w", ref.Name, err))
+	}
+	if errs := rules.ValidateRollbackOf(ref, other); len(errs) > 0 {
+		return hook.refuse(object, errs)
+	}
+	needs, err := rights.Steps(object.Namespace, w.mapper, rules.UndoneSteps(other), path)
+	if err != nil {
+		return apierrors.NewInternalError(err)
+	}
+	for i := range needs {
+		needs[i].Path = path // the steps are those of the other workflow
+	}
+	return w.review(ctx, hook, object, object.Spec.RequestedBy, needs)
 }
 
 // reviewRights checks that whoever the workflow is run for could do it alone: for a workflow of the orchestrator that is the

@@ -88,12 +88,6 @@ var _ = Describe("Validation", func() {
 		Entry("approval", "spec.executionStrategy.approvalRequired", func(s *workflowexecutionv1.WorkflowExecutionSpec) {
 			s.ExecutionStrategy = &shared.ExecutionStrategy{ApprovalRequired: new(true)}
 		}),
-		Entry("undoing a workflow", "spec.rollbackOf", func(s *workflowexecutionv1.WorkflowExecutionSpec) {
-			s.RollbackOf, s.WorkflowDefinition = &reference, nil
-		}),
-		Entry("an explicit rollback action", "spec.workflowDefinition.steps[0].rollbackAction", func(s *workflowexecutionv1.WorkflowExecutionSpec) {
-			s.WorkflowDefinition.Steps[0].Rollback, s.WorkflowDefinition.Steps[0].RollbackAction = shared.RollbackAction, new(scale("b"))
-		}),
 	)
 
 	It("lets a workflow be suspended and cancelled", func(ctx SpecContext) {

@@ -3,7 +3,6 @@ package rules
 import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
-	"kubernaut.io/kubernaut/api/shared"
 	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
 )
 
@@ -26,28 +25,6 @@ func unavailableInWorkflows() []unavailable[workflowexecutionv1.WorkflowExecutio
 				return at(required, "executionStrategy", "approvalRequired")
 			},
 			advice: "no controller of this version waits for an approval: leave it out, or have the change reviewed before you create the workflow",
-		},
-		{
-			asked:  func(s *spec) []*field.Path { return at(s.RollbackOf != nil, "rollbackOf") },
-			advice: "no controller of this version undoes a finished workflow: give a workflowDefinition with the steps that undo it",
-		},
-		{
-			asked: func(s *spec) (paths []*field.Path) {
-				if s.WorkflowDefinition == nil {
-					return nil
-				}
-				for i := range s.WorkflowDefinition.Steps {
-					step, path := &s.WorkflowDefinition.Steps[i], definitionPath().Child("steps").Index(i)
-					if step.Rollback == shared.RollbackAction {
-						paths = append(paths, path.Child("rollback"))
-					}
-					if step.RollbackAction != nil {
-						paths = append(paths, path.Child("rollbackAction"))
-					}
-				}
-				return paths
-			},
-			advice: "no controller of this version runs an explicit rollback action: use Captured or None",
 		},
 	}
 }

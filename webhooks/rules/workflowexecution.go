@@ -18,6 +18,7 @@ const maxSpecBytes = 128 << 10
 func specPath() *field.Path        { return field.NewPath("spec") }
 func requestedByPath() *field.Path { return specPath().Child("requestedBy") }
 func definitionPath() *field.Path  { return specPath().Child("workflowDefinition") }
+func rollbackOfPath() *field.Path  { return specPath().Child("rollbackOf") }
 
 // DefaultWorkflowExecution completes a new workflow that caller creates. The orchestrator names another requester than
 // itself, so it is stamped only where the workflow serves no request. Doing it twice changes nothing more.
@@ -76,6 +77,9 @@ func ValidateWorkflowExecution(workflow *workflowexecutionv1.WorkflowExecution, 
 	default:
 		errs = append(errs, SameRequester(spec.RequestedBy, caller)...)
 	}
+	if spec.RollbackOf != nil && spec.RemediationRequestRef != nil {
+		errs = append(errs, field.Forbidden(rollbackOfPath(), "a workflow for a RemediationRequest has steps of its own: start one by hand to undo another"))
+	}
 	if spec.WorkflowDefinition != nil {
 		errs = append(errs, ValidateDefinition(spec.WorkflowDefinition, definitionPath())...)
 		errs = append(errs, validateWorkflowTimeout(spec)...)
@@ -84,6 +88,48 @@ func ValidateWorkflowExecution(workflow *workflowexecutionv1.WorkflowExecution, 
 		errs = append(errs, field.Invalid(specPath(), fmt.Sprintf("%d bytes", size), fmt.Sprintf("a spec is at most %d bytes of JSON: split the workflow", maxSpecBytes)))
 	}
 	return errs
+}
+
+// ValidateRollbackOf checks that a workflow can be undone by one that names it; other is that workflow as it is now, nil without one.
+func ValidateRollbackOf(ref shared.ObjectReference, other *workflowexecutionv1.WorkflowExecution) field.ErrorList {
+	class, why := planning.UndoRefused(ref, other)
+	switch class {
+	case "":
+		return nil
+	case shared.ErrorResourceNotFound:
+		return field.ErrorList{notFound(rollbackOfPath().Child("name"), ref.Name, why)}
+	case shared.ErrorResourceConflict:
+		return field.ErrorList{field.Invalid(rollbackOfPath().Child("uid"), ref.UID, why)}
+	default:
+		return field.ErrorList{field.Invalid(rollbackOfPath(), ref.Name, why)}
+	}
+}
+
+func notFound(path *field.Path, value any, why string) *field.Error {
+	err := field.NotFound(path, value)
+	err.Detail = why
+	return err
+}
+
+// UndoneSteps is what undoing a finished workflow does, as far as its status says which of its steps may have an effect: the same
+// actions on the same objects, or the rollback actions.
+func UndoneSteps(other *workflowexecutionv1.WorkflowExecution) *shared.WorkflowDefinition {
+	undone := &shared.WorkflowDefinition{}
+	if other.Spec.WorkflowDefinition == nil {
+		return undone
+	}
+	for i := range other.Spec.WorkflowDefinition.Steps {
+		step := &other.Spec.WorkflowDefinition.Steps[i]
+		if i >= len(other.Status.Steps) || !planning.MayBeUndone(other.Status.Steps[i]) || step.Rollback == shared.RollbackNone {
+			continue
+		}
+		action := step.Action
+		if step.RollbackAction != nil {
+			action = *step.RollbackAction
+		}
+		undone.Steps = append(undone.Steps, shared.Step{Name: step.Name, Action: action})
+	}
+	return undone
 }
 
 // ValidateWorkflowExecutionUpdate checks a change. What the spec may change at all is a rule of the CRD.

@@ -152,17 +152,15 @@ func TestValidateWorkflowExecution(t *testing.T) {
 		"everything that no controller carries out is refused at once": {
 			workflow: change(workflow(step("a")), func(s *workflowexecutionv1.WorkflowExecutionSpec) {
 				s.ExecutionStrategy = &shared.ExecutionStrategy{ApprovalRequired: new(true)}
-				s.RollbackOf = &shared.ObjectReference{Name: "x", UID: "y"}
+			}),
+			want: map[string]string{"spec.executionStrategy.approvalRequired": "leave it out"},
+		},
+		"a rollback action is checked like an action": {
+			workflow: change(workflow(step("a")), func(s *workflowexecutionv1.WorkflowExecutionSpec) {
 				s.WorkflowDefinition.Steps[0].Rollback = shared.RollbackAction
 				s.WorkflowDefinition.Steps[0].RollbackAction = &shared.Action{ScaleDeployment: &shared.ScaleDeployment{Namespace: "", Name: "cart"}}
 			}),
-			want: map[string]string{
-				"spec.executionStrategy.approvalRequired":                                   "leave it out",
-				"spec.rollbackOf":                                                           "give a workflowDefinition",
-				"spec.workflowDefinition.steps[0].rollback":                                 "use Captured or None",
-				"spec.workflowDefinition.steps[0].rollbackAction":                           "use Captured or None",
-				"spec.workflowDefinition.steps[0].rollbackAction.scaleDeployment.namespace": "RFC 1123",
-			},
+			want: map[string]string{"spec.workflowDefinition.steps[0].rollbackAction.scaleDeployment.namespace": "RFC 1123"},
 		},
 		"a workflow that is to wait, or to end, is accepted": {
 			workflow: change(workflow(step("a")), func(s *workflowexecutionv1.WorkflowExecutionSpec) {
@@ -175,12 +173,19 @@ func TestValidateWorkflowExecution(t *testing.T) {
 				s.ExecutionStrategy = &shared.ExecutionStrategy{ApprovalRequired: new(false)}
 			}),
 		},
-		"without a definition only what is unavailable is said": {
+		"a workflow that undoes another": {
 			workflow: change(workflow(), func(s *workflowexecutionv1.WorkflowExecutionSpec) {
 				s.WorkflowDefinition = nil
 				s.RollbackOf = &shared.ObjectReference{Name: "x", UID: "y"}
 			}),
-			want: map[string]string{"spec.rollbackOf": "give a workflowDefinition"},
+		},
+		"a workflow that undoes another for a request": {
+			workflow: change(workflow(), func(s *workflowexecutionv1.WorkflowExecutionSpec) {
+				s.WorkflowDefinition = nil
+				s.RollbackOf = &shared.ObjectReference{Name: "x", UID: "y"}
+				s.RemediationRequestRef = &shared.ObjectReference{Name: "r", UID: "z"}
+			}),
+			want: map[string]string{"spec.remediationRequestRef": "only the orchestrator", "spec.rollbackOf": "start one by hand"},
 		},
 		"another requester than the caller": {
 			workflow: workflow(step("a")), caller: &shared.Requester{Username: "mallory"},
