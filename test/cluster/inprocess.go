@@ -24,6 +24,7 @@ import (
 
 	"kubernaut.io/kubernaut/cmd/kubernaut/app"
 	"kubernaut.io/kubernaut/controllers"
+	"kubernaut.io/kubernaut/controllers/facts"
 	"kubernaut.io/kubernaut/controllers/identity"
 	"kubernaut.io/kubernaut/controllers/safetypolicy"
 	"kubernaut.io/kubernaut/policies/gate"
@@ -137,7 +138,13 @@ func (p *InProcess) serveWebhooks(port int) error {
 	if err := mgr.Add(&safetypolicy.Loader{Cache: mgr.GetCache(), Gate: safety}); err != nil {
 		return err
 	}
-	if err := webhooks.Setup(mgr, webhooks.Options{Namespace: identity.DefaultNamespace, Policies: safety}); err != nil {
+	known, err := facts.New(context.Background(), mgr.GetCache(), safety, clock.RealClock{})
+	if err != nil {
+		return err
+	}
+	if err := webhooks.Setup(mgr, webhooks.Options{
+		Namespace: identity.DefaultNamespace, Policies: safety, Preview: facts.NewPreview(known, mgr.GetClient()),
+	}); err != nil {
 		return err
 	}
 	p.stops = append(p.stops, run(mgr).Stop)
@@ -195,6 +202,10 @@ func (p *InProcess) StartManager(options ManagerOptions) (*Manager, error) {
 			return nil, err
 		}
 	}
+	now := options.Clock
+	if now == nil {
+		now = clock.RealClock{}
+	}
 	config := rest.CopyConfig(p.managers)
 	config.UserAgent = identity.Manager
 	config.Wrap(options.Wrap)
@@ -220,8 +231,12 @@ func (p *InProcess) StartManager(options ManagerOptions) (*Manager, error) {
 	if err != nil {
 		return nil, fmt.Errorf("manager: %w", err)
 	}
+	known, err := facts.New(context.Background(), mgr.GetCache(), safety, now)
+	if err != nil {
+		return nil, fmt.Errorf("facts: %w", err)
+	}
 	err = controllers.Setup(mgr, controllers.Options{
-		Namespace: identity.DefaultNamespace, Gate: safety, Concurrency: managerConcurrency, Clock: options.Clock, WrapTransport: options.Wrap,
+		Namespace: identity.DefaultNamespace, Gate: safety, Facts: known, Concurrency: managerConcurrency, Clock: now, WrapTransport: options.Wrap,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("controllers: %w", err)
