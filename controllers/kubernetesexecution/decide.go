@@ -80,7 +80,7 @@ type decider struct {
 }
 
 func (d *decider) overdue() bool {
-	return !Held(d.Execution) && !d.at.Before(Deadline(d.Execution))
+	return !unlimited(d.Execution) && !d.at.Before(Deadline(d.Execution))
 }
 
 // retry goes back to the queue, within the deadline.

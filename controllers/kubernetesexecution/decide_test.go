@@ -155,9 +155,9 @@ func TestDecide(t *testing.T) {
 		"new, cannot be validated now: waits in validating": {
 			s: in("").invalid(errBusy), now: soon, want: outcome{Phase: validating, Then: thenRest, Retry: true, Reason: ReasonRetrying},
 		},
-		"new, cancelled":                 {s: in("").cancelled(), now: soon, want: end(shared.ErrorCancelled, "no", "Cancelled")},
-		"new, being deleted":             {s: in("").deleted(), now: soon, want: end(shared.ErrorCancelled, "no", "Cancelled")},
-		"new, already late":              {s: in(""), now: late, want: end(shared.ErrorTimeout, "no", "Timeout")},
+		"new, cancelled":     {s: in("").cancelled(), now: soon, want: end(shared.ErrorCancelled, "no", "Cancelled")},
+		"new, being deleted": {s: in("").deleted(), now: soon, want: end(shared.ErrorCancelled, "no", "Cancelled")},
+		"new, made long ago by the API server's clock": {s: in(""), now: late, want: outcome{Then: thenValidate}},
 		"new, target gone":               {s: in("").invalid(errGone), now: soon, want: end(shared.ErrorResourceNotFound, "no", "ResourceNotFound")},
 		"validating: is validated again": {s: in(validating), now: soon, want: outcome{Phase: validating, Then: thenValidate}},
 		"validating, allowed": {
@@ -398,6 +398,25 @@ func TestTimeHeldDoesNotCount(t *testing.T) {
 	s.Execution.Status = next.Status
 	if want := late.Add(time.Minute + timeResolution); !Deadline(s.Execution).Equal(want) {
 		t.Errorf("the deadline is %s, want %s", Deadline(s.Execution), want)
+	}
+}
+
+func TestValidatingIsCountedByTheClockOfTheManager(t *testing.T) {
+	s := in("").invalid(errBusy)
+	next, err := decide(s.Snapshot, late)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Execution.Status = next.Status
+	if want := late.Add(time.Minute + timeResolution); !Deadline(s.Execution).Equal(want) {
+		t.Errorf("the deadline is %s, want %s", Deadline(s.Execution), want)
+	}
+	again, err := decide(s.Snapshot, late.Add(time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !again.Status.Conditions[0].LastTransitionTime.Equal(&next.Status.Conditions[0].LastTransitionTime) {
+		t.Error("trying again moves the deadline")
 	}
 }
 

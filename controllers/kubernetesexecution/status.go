@@ -73,8 +73,9 @@ const defaultTimeout = 5 * time.Minute
 // too early for that.
 const timeResolution = time.Second
 
-// Deadline is when the phase must be over: validating is counted from the creation, or from the end of a hold, executing from the
-// recorded start. While the gate holds the execution there is none.
+// Deadline is when the phase must be over: validating is counted from when it had to be tried again, or from the end of a hold,
+// executing from the recorded start. While the gate holds the execution there is none, nor before anyone has looked at it: the
+// creation has the time of the API server, which need not be that of the manager.
 func Deadline(execution *kubernetesexecutionv1.KubernetesExecution) time.Time {
 	return since(execution).Add(timeout(execution) + timeResolution)
 }
@@ -91,13 +92,16 @@ func since(execution *kubernetesexecutionv1.KubernetesExecution) time.Time {
 	if status.StartedAt != nil {
 		return status.StartedAt.Time
 	}
-	if status.Decision != nil && status.Decision.Verdict == shared.VerdictHold {
-		// The condition has changed its status when the hold was over, or last could not be told.
-		if validated := meta.FindStatusCondition(status.Conditions, kubernetesexecutionv1.ConditionValidated); validated != nil {
-			return validated.LastTransitionTime.Time
-		}
+	// The condition is there since validating was tried in vain, and has changed its status when a hold was over.
+	if validated := meta.FindStatusCondition(status.Conditions, kubernetesexecutionv1.ConditionValidated); validated != nil {
+		return validated.LastTransitionTime.Time
 	}
 	return execution.CreationTimestamp.Time
+}
+
+// unlimited says that no time-out counts: the gate holds the execution, or nobody has looked at it yet.
+func unlimited(execution *kubernetesexecutionv1.KubernetesExecution) bool {
+	return Held(execution) || execution.Status.Phase == ""
 }
 
 // Held says whether an execution waits for the end of a policy hold. Its time-out does not count that.
@@ -111,7 +115,7 @@ func Held(execution *kubernetesexecutionv1.KubernetesExecution) bool {
 
 // timeLeft is how long the phase may still take.
 func timeLeft(execution *kubernetesexecutionv1.KubernetesExecution, now time.Time) time.Duration {
-	if Held(execution) {
+	if unlimited(execution) {
 		return timeout(execution)
 	}
 	return Deadline(execution).Sub(now)

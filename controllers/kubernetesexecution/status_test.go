@@ -28,6 +28,9 @@ func TestTimeLeft(t *testing.T) {
 	if got := timeLeft(in(validating).held().Execution, late); got != time.Minute {
 		t.Errorf("%s are left of a hold's validation, want the whole", got)
 	}
+	if got := timeLeft(in("").Execution, late); got != time.Minute {
+		t.Errorf("%s are left before anyone has looked at it, want the whole", got)
+	}
 	if got := timeout(&kubernetesexecutionv1.KubernetesExecution{}); got != defaultTimeout {
 		t.Errorf("the default is %s", got)
 	}
