@@ -207,6 +207,9 @@ func (d *decider) effect() Next {
 	case made == nil:
 		return Next{Then: thenApply}
 	case made.Err == nil && !made.Absent:
+		if until, soon := d.soonTakenUp(); soon {
+			return Next{Then: thenRest, WakeAt: until}
+		}
 		d.made(&made.Effect)
 		return d.verified()
 	}
@@ -227,6 +230,21 @@ func (d *decider) effect() Next {
 		d.status.Changed = nil
 		return d.retry(condition, made.Err)
 	}
+}
+
+// takenUpWithin is how long an effect with a marker stays unrecorded while the cluster has not taken it up: mostly it has within
+// moments, and then one write records both. Until then the marker on the target tells that the effect is there.
+const takenUpWithin = 2 * time.Second
+
+// soonTakenUp says whether the effect may wait for its record, and until when.
+func (d *decider) soonTakenUp() (until time.Time, soon bool) {
+	seen, object := d.Verification, d.Made.Effect.Object
+	if seen == nil || seen.Err != nil || seen.Done || stopped(d.Execution) || object == nil || d.status.StartedAt == nil ||
+		object.GetAnnotations()[shared.AnnotationLastExecution] != string(d.Execution.UID) {
+		return time.Time{}, false
+	}
+	until = d.status.StartedAt.Add(takenUpWithin)
+	return until, d.at.Before(until) && d.at.Before(Deadline(d.Execution))
 }
 
 // unchangedFor says whether it is known that nothing was written. After a crash it is not: a request may have been on its way,

@@ -11,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	kubernetesexecutionv1 "kubernaut.io/kubernaut/api/kubernetesexecution/v1"
@@ -436,5 +437,43 @@ func TestTransitionsKnowEveryPhase(t *testing.T) {
 		if phase.Terminal() && len(followers) > 0 {
 			t.Errorf("terminal phase %q is followed by %v", phase, followers)
 		}
+	}
+}
+
+// An effect whose marker is on the target is recorded together with its being taken up, if that comes soon.
+func TestEffectWithMarkerWaitsForItsRecord(t *testing.T) {
+	marked := func(uid string) situation {
+		s := in(executing).made(nil, true, new(true)).seen(false, nil)
+		s.Made.Effect.Object = &unstructured.Unstructured{}
+		s.Made.Effect.Object.SetAnnotations(map[string]string{shared.AnnotationLastExecution: uid})
+		return s
+	}
+	done := marked("execution-1")
+	done.Verification.Done = true
+	tests := map[string]struct {
+		s         situation
+		at        time.Time
+		wantPhase kubernetesexecutionv1.ExecutionPhase
+		recorded  bool
+		wantWake  time.Time
+	}{
+		"soon":                         {s: marked("execution-1"), at: birth.Add(time.Second), wantPhase: executing, wantWake: birth.Add(takenUpWithin)},
+		"not any more":                 {s: marked("execution-1"), at: birth.Add(takenUpWithin), wantPhase: executing, recorded: true, wantWake: birth.Add(time.Minute + timeResolution)},
+		"taken up at once":             {s: done, at: birth, wantPhase: completed, recorded: true},
+		"the marker of another":        {s: marked("execution-0"), at: birth, wantPhase: executing, recorded: true, wantWake: birth.Add(time.Minute + timeResolution)},
+		"an effect that is cancelled":  {s: marked("execution-1").cancelled(), at: birth, wantPhase: executing, recorded: true, wantWake: birth.Add(time.Minute + timeResolution)},
+		"no object that has a marker":  {s: in(executing).made(nil, true, new(true)).seen(false, nil), at: birth, wantPhase: executing, recorded: true, wantWake: birth.Add(time.Minute + timeResolution)},
+		"verifying it is not possible": {s: marked("execution-1").seen(false, errBusy), at: birth, wantPhase: executing, recorded: true},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			next, err := decide(test.s.Snapshot, test.at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if next.Status.Phase != test.wantPhase || (next.Status.Changed != nil) != test.recorded || !next.WakeAt.Equal(test.wantWake) {
+				t.Errorf("phase %s, changed %v, wake at %s", next.Status.Phase, next.Status.Changed, next.WakeAt)
+			}
+		})
 	}
 }
