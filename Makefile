@@ -160,5 +160,5 @@ fuzz: ## Run every fuzz function for FUZZTIME, one after the other; what fails i
 	@.ci/fuzz $(FUZZTIME)
 
 .PHONY: bench
-bench: ## Run the benchmarks that have a bar: a table, and .bench/results.json.
+bench: binaries build ## Run the benchmarks that have a bar, about half an hour: a table, and .bench/results.json.
 	@go run ./test/bench

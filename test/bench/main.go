@@ -33,32 +33,34 @@ type measure struct {
 // bar is what a figure must not pass.
 type bar struct {
 	limit float64
-	// atLeast says that the figure must not be below the limit; otherwise it must not be above.
-	atLeast bool
+	side  side
 }
 
-func atMost(limit float64) bar  { return bar{limit: limit} }
-func atLeast(limit float64) bar { return bar{limit: limit, atLeast: true} }
+// side is on which side of the limit a figure must be.
+type side string
 
-func (b bar) judges() bool { return b != bar{} }
+const (
+	below side = "≤"
+	above side = "≥"
+)
+
+func atMost(limit float64) bar  { return bar{limit: limit, side: below} }
+func atLeast(limit float64) bar { return bar{limit: limit, side: above} }
+
+func (b bar) judges() bool { return b.side != "" }
 
 func (b bar) met(value float64) bool {
-	switch {
-	case !b.judges():
-		return true
-	case b.atLeast:
+	switch b.side {
+	case below:
+		return value <= b.limit
+	case above:
 		return value >= b.limit
 	default:
-		return value <= b.limit
+		return true
 	}
 }
 
-func (b bar) String() string {
-	if b.atLeast {
-		return fmt.Sprintf("≥ %g", b.limit)
-	}
-	return fmt.Sprintf("≤ %g", b.limit)
-}
+func (b bar) String() string { return fmt.Sprintf("%s %g", b.side, b.limit) }
 
 // suite is the benchmarks of one package: they run in one process, one suite after the other.
 type suite struct {
@@ -71,7 +73,7 @@ type suite struct {
 }
 
 func suites() []suite {
-	return []suite{gateSuite()}
+	return []suite{gateSuite(), engineSuite()}
 }
 
 func gateSuite() suite {
