@@ -29,6 +29,18 @@ func replicas(wanted int32) func(*Input) {
 	return func(in *Input) { in.Step.Action.ScaleDeployment.Replicas = new(wanted) }
 }
 
+// cordons makes the step one that cordons one of so many open nodes.
+func cordons(schedulable int) func(*Input) {
+	return func(in *Input) {
+		in.Step.Action = shared.Action{Type: shared.ActionCordonNode, CordonNode: &shared.CordonNode{Name: "worker-1"}}
+		in.Target.APIVersion, in.Target.Kind, in.Target.Namespace, in.Target.Name = new("v1"), new("Node"), nil, new("worker-1")
+		in.Target.Object = map[string]any{"spec": map[string]any{}}
+		in.Target.Drift = Drift{Expected: Identity{UID: new("node-1")}, Found: Identity{UID: new("node-1")}}
+		in.Namespace = Namespace{}
+		in.Cluster.Nodes.Schedulable = &schedulable
+	}
+}
+
 func TestBaselineVerdicts(t *testing.T) {
 	gate := baseline(t)
 	for sentence, test := range map[string]struct {
@@ -84,10 +96,17 @@ func TestBaselineVerdicts(t *testing.T) {
 		"an image for an unknown container is denied": {
 			in: imageInput("other", "registry.example.com/shop/cart:2"), wantCodes: []string{"registries/registry"},
 		},
+		"one of several open nodes may be cordoned": {in: scaleInput(cordons(2))},
+		"the last open one is not": {
+			in: scaleInput(cordons(1)), wantCodes: []string{"nodes/last_schedulable_node"},
+		},
+		"nor one of an unknown number": {
+			in: scaleInput(cordons(2), func(in *Input) { in.Cluster.Nodes.Schedulable = nil }), wantCodes: []string{"nodes/last_schedulable_node"},
+		},
 		"an empty action is denied": {
 			in: scaleInput(func(in *Input) { in.Step.Action = shared.Action{} }),
 			wantCodes: []string{
-				"registries/registry", "replica_bounds/not_below_production_minimum", "replica_bounds/too_many_replicas",
+				"nodes/last_schedulable_node", "registries/registry", "replica_bounds/not_below_production_minimum", "replica_bounds/too_many_replicas",
 			},
 		},
 	} {

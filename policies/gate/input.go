@@ -282,6 +282,8 @@ type Nodes struct {
 	Ready *int `json:"ready"`
 	// The nodes that take no new pods.
 	Unschedulable *int `json:"unschedulable"`
+	// The nodes that are ready and take new pods.
+	Schedulable *int `json:"schedulable"`
 }
 
 // Executions is what other workflows did in the last hour.
@@ -321,7 +323,8 @@ type PastExecution struct {
 type Impact struct {
 	// The fields that the dry run said would change; null when there was no dry run.
 	Changes []Change `json:"changes"`
-	// How many of the workload's pods end: those that scaling takes away, all of them when the template changes, none otherwise.
+	// How many of the workload's pods end: those that scaling takes away, all of them when the template changes, one when a pod is
+	// deleted, none otherwise.
 	PodsAffected *int32 `json:"podsAffected"`
 	// How many of the workload's pods these are, in percent.
 	PodsAffectedPercent *int32 `json:"podsAffectedPercent"`

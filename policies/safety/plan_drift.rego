@@ -30,7 +30,7 @@ is_permitted if {
 	input.target.drift.found.generation == generation
 }
 
-# Only a kind that is known to have no generation may come without one.
+# Only a kind that is known to have no generation may come without one; a Pod has one since Kubernetes 1.33.
 is_permitted if {
 	is_same_object
 	kind := [input.target.apiVersion, input.target.kind]
@@ -39,7 +39,7 @@ is_permitted if {
 	input.target.drift.found.generation == null
 }
 
-without_generation := {["v1", "ConfigMap"], ["v1", "Node"], ["v1", "PersistentVolumeClaim"], ["v1", "Secret"]}
+without_generation := {["v1", "ConfigMap"], ["v1", "Node"], ["v1", "PersistentVolumeClaim"], ["v1", "Pod"], ["v1", "Secret"]}
 
 is_same_object if {
 	uid := input.target.drift.expected.uid

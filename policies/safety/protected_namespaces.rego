@@ -36,7 +36,10 @@ is_permitted if {
 	kind in cluster_scoped
 }
 
-has_namespace if is_string(input.target.namespace)
+has_namespace if {
+	some name in [object.get(input, ["target", "namespace"], null), object.get(input, ["namespace", "name"], null)]
+	is_string(name)
+}
 
 cluster_scoped := {["v1", "Node"]}
 

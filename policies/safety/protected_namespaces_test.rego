@@ -93,7 +93,8 @@ test_a_node_is_permitted if {
 }
 
 test_a_node_that_claims_a_protected_namespace_is_denied if {
-	count(policy.deny) == 1 with input as object.union(node, {"target": {"namespace": "kube-system"}})
+	claim := {"target": {"namespace": "kube-system"}, "namespace": {"name": "kube-system"}}
+	count(policy.deny) == 1 with input as object.union(node, claim)
 }
 
 test_a_kind_of_the_same_name_in_another_group_is_denied_without_a_namespace if {
