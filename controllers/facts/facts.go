@@ -21,11 +21,14 @@ import (
 	"kubernaut.io/kubernaut/policies/gate"
 )
 
-// Facts builds the input of the gate. The target comes with the preparation, which read it live as the account of the action;
-// everything else comes from the manager's cache. Reads lists what that is.
+// Facts builds the input of the gate. The target comes with the preparation, which read it live as the account of the action, and
+// what a step locks beside it is read live too; everything else comes from the manager's cache. Reads lists what that is.
 type Facts struct {
 	// Cache reads what the manager watches; SetupIndexes has it hold what is asked for here.
 	Cache client.Reader
+	// Live reads what a lock scope protects, past the cache: while a step that holds it is judged, nothing of ours changes it, and
+	// what a cache has not seen yet must not count.
+	Live client.Reader
 	// Activity is what other workflows do and did; nil when nobody watches them.
 	Activity *Activity
 	// Gate judges.
@@ -78,9 +81,9 @@ func (f *Facts) Input(ctx context.Context, question kubernetesexecution.JudgeReq
 	b.target(ctx, f.Cache, workflow, question)
 	b.namespace(ctx, f.Cache, question.Preparation.Target)
 	b.remediation(ctx, f.Cache, workflow)
-	b.impact(question.Preparation)
+	b.impact(ctx, f.Cache, question.Preparation)
 	b.rollback(question.Preparation)
-	b.nodes(ctx, f.Cache)
+	b.nodes(ctx, f.nodesReader(&input.Step.Action))
 	b.activity(f.Activity, workflow)
 	return input, nil
 }
@@ -227,14 +230,26 @@ func analysisOf(ctx context.Context, cache client.Reader, workflow *workflowexec
 	return &analysis, nil
 }
 
-// nodes counts them. They are not copied: of a node only three fields are looked at.
-func (b builder) nodes(ctx context.Context, cache client.Reader) {
+// nodesReader reads nodes for a judgement: live when the step locks the nodes.
+func (f *Facts) nodesReader(action *shared.Action) client.Reader {
+	if known, is := actions.Get(action.Type); is && slices.Contains(known.Scopes(action), actions.ScopeNodes) {
+		return f.Live
+	}
+	return f.Cache
+}
+
+// nodes counts them. Those of the cache are not copied: of a node only three fields are looked at.
+func (b builder) nodes(ctx context.Context, reader client.Reader) {
+	if reader == nil {
+		b.missing("cluster.nodes", "nobody reads the nodes live here")
+		return
+	}
 	var list corev1.NodeList
-	if err := cache.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {
+	if err := reader.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {
 		b.missing("cluster.nodes", err.Error())
 		return
 	}
-	ready, unschedulable := 0, 0
+	ready, unschedulable, schedulable := 0, 0, 0
 	for i := range list.Items {
 		node := &list.Items[i]
 		if isReady(node) {
@@ -242,9 +257,11 @@ func (b builder) nodes(ctx context.Context, cache client.Reader) {
 		}
 		if node.Spec.Unschedulable {
 			unschedulable++
+		} else if isReady(node) {
+			schedulable++
 		}
 	}
-	b.input.Cluster.Nodes = gate.Nodes{Total: new(len(list.Items)), Ready: &ready, Unschedulable: &unschedulable}
+	b.input.Cluster.Nodes = gate.Nodes{Total: new(len(list.Items)), Ready: &ready, Unschedulable: &unschedulable, Schedulable: &schedulable}
 }
 
 func isReady(node *corev1.Node) bool {

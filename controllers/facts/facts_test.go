@@ -219,7 +219,7 @@ func TestTheSurroundings(t *testing.T) {
 	same(t, "namespace", gate.Namespace{
 		Name: new("shop"), Labels: map[string]string{shared.LabelEnvironment: "production"}, Annotations: map[string]string{},
 	}, input.Namespace)
-	same(t, "nodes", gate.Nodes{Total: new(3), Ready: new(2), Unschedulable: new(1)}, input.Cluster.Nodes)
+	same(t, "nodes", gate.Nodes{Total: new(3), Ready: new(2), Unschedulable: new(1), Schedulable: new(1)}, input.Cluster.Nodes)
 	same(t, "requester", gate.Requester{Username: new("prometheus"), Groups: []string{"system:authenticated"}}, input.Requester)
 	same(t, "remediation", gate.Remediation{
 		Present: new(true), Request: gate.Request{Name: new("r"), UID: new("request-1")}, Signal: new("Stuck"), Severity: new("critical"),

@@ -1,20 +1,25 @@
 package facts
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"kubernaut.io/kubernaut/api/shared"
 	"kubernaut.io/kubernaut/controllers/kubernetesexecution/effects"
 	"kubernaut.io/kubernaut/policies/gate"
 )
 
-func (b builder) impact(preparation *effects.Preparation) {
+func (b builder) impact(ctx context.Context, cache client.Reader, preparation *effects.Preparation) {
 	if reason := untried(preparation); reason != "" {
 		b.missing("impact.changes", reason)
 	} else {
@@ -29,7 +34,66 @@ func (b builder) impact(preparation *effects.Preparation) {
 		b.input.Impact.PodsAffected, b.input.Impact.PodsAffectedPercent = new(int32(0)), new(int32(0))
 		return
 	}
+	if live := preparation.Live; live != nil && isPod(live) {
+		b.pod(ctx, cache, preparation)
+		return
+	}
 	b.pods(preparation)
+}
+
+// pod says whether a pod ends, and what part that is of the workload that it belongs to.
+func (b builder) pod(ctx context.Context, cache client.Reader, preparation *effects.Preparation) {
+	affected := int64(0)
+	if preparation.Deletes {
+		affected = 1
+	}
+	b.input.Impact.PodsAffected = new(int32(affected)) //nolint:gosec // 0 or 1
+	all, err := siblings(ctx, cache, preparation.Live, b.input.Target.Owners)
+	if err != nil {
+		b.missing("impact.podsAffectedPercent", err.Error())
+		return
+	}
+	b.input.Impact.PodsAffectedPercent = new(percentage(affected, all))
+}
+
+// siblings counts the pods of the workload at the end of a pod's chain of owners. A pod without any is all there is.
+func siblings(ctx context.Context, cache client.Reader, live *unstructured.Unstructured, owners []shared.OwnedObject) (int64, error) {
+	if len(owners) == 0 {
+		return 1, nil
+	}
+	root := owners[len(owners)-1]
+	key := client.ObjectKey{Namespace: live.GetNamespace(), Name: root.Name}
+	var object client.Object
+	var count func() int32
+	switch (shared.Target{APIVersion: root.APIVersion, Kind: root.Kind}).GroupVersionKind().GroupKind() {
+	case schema.GroupKind{Group: appsv1.GroupName, Kind: "Deployment"}:
+		deployment := &appsv1.Deployment{}
+		object, count = deployment, func() int32 { return deployment.Status.Replicas }
+	case schema.GroupKind{Group: appsv1.GroupName, Kind: "StatefulSet"}:
+		set := &appsv1.StatefulSet{}
+		object, count = set, func() int32 { return set.Status.Replicas }
+	case schema.GroupKind{Group: appsv1.GroupName, Kind: "DaemonSet"}:
+		set := &appsv1.DaemonSet{}
+		object, count = set, func() int32 { return set.Status.CurrentNumberScheduled }
+	default:
+		return 0, fmt.Errorf("how many pods %s %s has is not read", root.Kind, root.Name)
+	}
+	if err := cache.Get(ctx, key, object); err != nil {
+		return 0, fmt.Errorf("how many pods %s %s has: %w", root.Kind, root.Name, err)
+	}
+	return int64(count()), nil
+}
+
+func isPod(live *unstructured.Unstructured) bool {
+	return live.GroupVersionKind() == corev1.SchemeGroupVersion.WithKind("Pod")
+}
+
+// percentage rounds up: a part is never nothing.
+func percentage(affected, all int64) int32 {
+	if affected == 0 {
+		return 0
+	}
+	return int32(min(100, (100*affected+all-1)/max(all, 1))) //nolint:gosec // at most 100
 }
 
 // pods counts the pods that end.
@@ -40,12 +104,8 @@ func (b builder) pods(preparation *effects.Preparation) {
 		b.missing("impact.podsAffectedPercent", reason)
 		return
 	}
-	percent := int64(0)
-	if affected > 0 {
-		percent = min(100, (100*affected+all-1)/max(all, 1))
-	}
 	b.input.Impact.PodsAffected = new(int32(affected)) //nolint:gosec // the API's own fields are 32 bits wide
-	b.input.Impact.PodsAffectedPercent = new(int32(percent))
+	b.input.Impact.PodsAffectedPercent = new(percentage(affected, all))
 }
 
 // Paths of the fields whose change ends pods.
@@ -54,12 +114,17 @@ const (
 	pathTemplate = "/spec/template"
 )
 
+const pathUnschedulable = "/spec/unschedulable"
+
 // podsAffected counts the pods of a workload that end by the changes, and all that it has; or it gives the reason why that is
 // not known. What the dry run says includes what admission adds.
 func podsAffected(preparation *effects.Preparation) (affected, all int64, reason string) {
 	live := preparation.Live
 	if live == nil {
 		return 0, 0, "the target was not read"
+	}
+	if live.GroupVersionKind() == corev1.SchemeGroupVersion.WithKind("Node") && onlyScheduling(preparation) {
+		return 0, 0, "" // it concerns new pods; those that run there stay
 	}
 	if live.GroupVersionKind().Group != appsv1.GroupName {
 		return 0, 0, "which pods a change of a " + live.GetKind() + " ends is not known"
@@ -74,6 +139,13 @@ func podsAffected(preparation *effects.Preparation) (affected, all int64, reason
 		}
 	}
 	return affected, all, ""
+}
+
+// onlyScheduling says that nothing of a node changes but whether it takes new pods.
+func onlyScheduling(preparation *effects.Preparation) bool {
+	return !slices.ContainsFunc(slices.Concat(preparation.Changes, preparation.DryRun), func(change shared.FieldChange) bool {
+		return change.Path != pathUnschedulable
+	})
 }
 
 // endsPods counts the pods that one change ends, and all that there are.

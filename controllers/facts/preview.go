@@ -1,6 +1,7 @@
 package facts
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	apiruntime "k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	safetyv1alpha1 "kubernaut.io/kubernaut/api/safety/v1alpha1"
@@ -68,7 +70,7 @@ func (p *Preview) Steps(ctx context.Context, workflow *workflowexecutionv1.Workf
 		return nil, err
 	}
 	previews := make([]StepPreview, len(steps))
-	preparations := p.prepareAll(ctx, steps, graph.Order(), previews)
+	preparations := p.prepareAll(ctx, workflow, graph.Order(), previews)
 	planned, err := plannedCopy(workflow, graph, preparations)
 	if err != nil {
 		return nil, err
@@ -95,14 +97,19 @@ func (p *Preview) Steps(ctx context.Context, workflow *workflowexecutionv1.Workf
 
 // prepareAll prepares the steps in the order in which they run; a step that builds on an earlier one of the same target is prepared
 // on top of that one's result. Where a step cannot be prepared, its preview says why.
-func (p *Preview) prepareAll(ctx context.Context, steps []shared.Step, order []int, previews []StepPreview) []*effects.Preparation {
+func (p *Preview) prepareAll(
+	ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution, order []int, previews []StepPreview,
+) []*effects.Preparation {
+	steps := workflow.Spec.WorkflowDefinition.Steps
 	preparations := make([]*effects.Preparation, len(steps))
 	results := map[string]*unstructured.Unstructured{}
 	for _, i := range order {
 		previews[i].Step = steps[i].Name
 		action := &steps[i].Action
 		key := targetKey(action)
-		preparation, err := p.prepare(ctx, action, results[key])
+		occasion := actions.OccasionOf(workflow, int32(i)) //nolint:gosec // at most 100 steps
+		occasion.Workflow = cmp.Or(occasion.Workflow, notStored)
+		preparation, err := p.prepare(ctx, effects.Request{Action: action, Occasion: occasion, Base: results[key]})
 		if err != nil {
 			previews[i].Problem = problemOf(action, err)
 			continue
@@ -115,13 +122,16 @@ func (p *Preview) prepareAll(ctx context.Context, steps []shared.Step, order []i
 	return preparations
 }
 
-func (p *Preview) prepare(ctx context.Context, action *shared.Action, base *unstructured.Unstructured) (*effects.Preparation, error) {
-	prepared, err := p.trial.Prepare(ctx, effects.Request{Action: action, Base: base})
+// notStored stands for the UID of a workflow that has none yet.
+const notStored types.UID = "not stored"
+
+func (p *Preview) prepare(ctx context.Context, request effects.Request) (*effects.Preparation, error) {
+	prepared, err := p.trial.Prepare(ctx, request)
 	if err != nil {
 		return nil, err
 	}
 	// Nobody has tried the change, so what it is taken for is what the action plans; what admission would add is not known.
-	prepared.DryRun = prepared.Changes
+	prepared.DryRun = prepared.Planned()
 	return prepared, nil
 }
 

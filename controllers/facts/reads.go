@@ -20,8 +20,8 @@ import (
 	"kubernaut.io/kubernaut/policies/gate"
 )
 
-// Reads is everything that facts are read from, and with which verbs. The manager's cache reads it, as the account of the manager;
-// the target alone is read live, as the account of the action. What is not listed here is read by nobody for a fact.
+// Reads is everything that facts are read from, and with which verbs, as the account of the manager: its cache reads it, and nodes
+// are read live for a step that locks them. The target alone is read as the account of the action. What is not listed here is read by nobody for a fact.
 func Reads() []rbacv1.PolicyRule {
 	rule := func(group string, resources ...string) rbacv1.PolicyRule {
 		return rbacv1.PolicyRule{APIGroups: []string{group}, Resources: resources, Verbs: []string{"get", "list", "watch"}}
@@ -84,8 +84,8 @@ func (a *Activity) Watch(ctx context.Context, informers cache.Informers) error {
 	return nil
 }
 
-// New makes Facts that rest on a cache that has not started.
-func New(ctx context.Context, indexed cache.Cache, judge *gate.Gate, now clock.PassiveClock) (*Facts, error) {
+// New makes Facts that rest on a cache that has not started, and on live for what it must not be late for.
+func New(ctx context.Context, indexed cache.Cache, live client.Reader, judge *gate.Gate, now clock.PassiveClock) (*Facts, error) {
 	if err := SetupIndexes(ctx, indexed); err != nil {
 		return nil, err
 	}
@@ -93,5 +93,5 @@ func New(ctx context.Context, indexed cache.Cache, judge *gate.Gate, now clock.P
 	if err := activity.Watch(ctx, indexed); err != nil {
 		return nil, err
 	}
-	return &Facts{Cache: indexed, Activity: activity, Gate: judge, Clock: now}, nil
+	return &Facts{Cache: indexed, Live: live, Activity: activity, Gate: judge, Clock: now}, nil
 }

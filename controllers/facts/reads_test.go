@@ -116,7 +116,7 @@ func TestReadsIsWhatIsRead(t *testing.T) {
 		&appsv1.StatefulSet{ObjectMeta: meta("s", ref("DaemonSet", "d"))}, &appsv1.DaemonSet{ObjectMeta: meta("d", ref("Secret", "x"))},
 	)
 	recorded := newRecorder(t, w)
-	known, err := New(t.Context(), recorded, nil, w.clock)
+	known, err := New(t.Context(), recorded, nil, nil, w.clock)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +145,7 @@ func singular(resource string) string {
 func TestNewWatchesWorkflows(t *testing.T) {
 	w := newWorld()
 	recorded := newRecorder(t, w)
-	known, err := New(t.Context(), recorded, nil, w.clock)
+	known, err := New(t.Context(), recorded, nil, nil, w.clock)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +170,7 @@ func TestNewFailsWhereWatchingFails(t *testing.T) {
 		w := newWorld()
 		recorded := newRecorder(t, w)
 		recorded.failing = kind
-		if _, err := New(t.Context(), recorded, nil, w.clock); !errors.Is(err, errCache) {
+		if _, err := New(t.Context(), recorded, nil, nil, w.clock); !errors.Is(err, errCache) {
 			t.Errorf("%s: got %v", kind, err)
 		}
 	}

@@ -2,6 +2,7 @@ package facts
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -115,27 +116,46 @@ func gitOps(object *unstructured.Unstructured) gate.GitOps {
 	return gate.GitOps{Managed: new(false)}
 }
 
-// owners follows the chain of controllers. Who the first one is stands on the target; the others are read from the cache.
+// owners are the controllers above the target.
 func (b builder) owners(ctx context.Context, cache client.Reader, live *unstructured.Unstructured) {
+	chain, err := ownersOf(ctx, cache, live)
+	b.input.Target.Owners = chain
+	if err != nil {
+		b.missing("target.owners", err.Error())
+	}
+}
+
+// Owners are the controllers above an object, the nearest first, as far as they can be followed. Its error says that the cache
+// could not be read.
+func (f *Facts) Owners(ctx context.Context, live *unstructured.Unstructured) ([]shared.OwnedObject, error) {
+	chain, err := ownersOf(ctx, f.Cache, live)
+	if errors.Is(err, errNotFollowed) {
+		err = nil
+	}
+	return chain, err
+}
+
+// errNotFollowed says that an owner is known by its name only: it is gone, or of a kind that is not read.
+var errNotFollowed = errors.New("it is not followed further")
+
+// ownersOf follows the chain of controllers. Who the first one is stands on the target; the others are read from the cache. With an
+// error comes the chain as far as it is known.
+func ownersOf(ctx context.Context, cache client.Reader, live *unstructured.Unstructured) ([]shared.OwnedObject, error) {
 	chain := []shared.OwnedObject{}
 	var object metav1.Object = live
 	for len(chain) < maxOwners {
 		owner := metav1.GetControllerOf(object)
 		if owner == nil {
-			b.input.Target.Owners = chain
-			return
+			return chain, nil
 		}
 		chain = append(chain, shared.OwnedObject{APIVersion: owner.APIVersion, Kind: owner.Kind, Name: owner.Name, UID: owner.UID})
 		next, err := ownerOf(ctx, cache, live.GetNamespace(), owner)
 		if err != nil {
-			b.input.Target.Owners = chain
-			b.missing("target.owners", fmt.Sprintf("the owner of %s %s: %v", owner.Kind, owner.Name, err))
-			return
+			return chain, fmt.Errorf("the owner of %s %s: %w", owner.Kind, owner.Name, err)
 		}
 		object = next
 	}
-	b.input.Target.Owners = chain
-	b.missing("target.owners", fmt.Sprintf("the chain has more than %d links", maxOwners))
+	return chain, fmt.Errorf("the chain has more than %d links: %w", maxOwners, errNotFollowed)
 }
 
 // ownerOf reads an owner of a kind that facts are read from. ReplicaSets are held without their spec, of which there are many
@@ -155,11 +175,11 @@ func ownerOf(ctx context.Context, cache client.Reader, namespace string, owner *
 		partial.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind("ReplicaSet"))
 		object = partial
 	default:
-		return nil, fmt.Errorf("objects of %s are not read", kind.GroupKind())
+		return nil, fmt.Errorf("objects of %s are not read: %w", kind.GroupKind(), errNotFollowed)
 	}
 	err := cache.Get(ctx, client.ObjectKey{Namespace: namespace, Name: owner.Name}, object)
 	if apierrors.IsNotFound(err) || err == nil && object.GetUID() != owner.UID {
-		return nil, fmt.Errorf("it is gone")
+		return nil, fmt.Errorf("it is gone: %w", errNotFollowed)
 	}
 	if err != nil {
 		return nil, err
@@ -242,8 +262,11 @@ func (b builder) pdb(budget *policyv1.PodDisruptionBudget) gate.PDB {
 	}
 }
 
-// podLabels are the labels of the pods of a workload.
+// podLabels are the labels of the pods of a workload, or those of a pod.
 func podLabels(live *unstructured.Unstructured) (labels.Set, bool) {
+	if isPod(live) {
+		return live.GetLabels(), true
+	}
 	if live.GroupVersionKind().Group != appsv1.GroupName {
 		return nil, false
 	}

@@ -84,9 +84,10 @@ func (r *Reconciler) validate(ctx context.Context, execution *kubernetesexecutio
 	if undoes(execution) {
 		return r.validateRestore(ctx, execution, workflow)
 	}
+	occasion := actions.OccasionOf(workflow, execution.Spec.StepIndex)
+	occasion.Rollback = execution.Spec.Purpose == kubernetesexecutionv1.PurposeRollBack
 	preparation, err := r.Effects.Prepare(ctx, effects.Request{
-		Action: execution.Spec.Action, Occasion: actions.OccasionOf(workflow, execution.Spec.StepIndex), DryRun: true,
-		Expected: execution.Spec.ExpectedTarget,
+		Action: execution.Spec.Action, Occasion: occasion, DryRun: true, Expected: execution.Spec.ExpectedTarget,
 	})
 	if err != nil {
 		return &Validation{Err: err}

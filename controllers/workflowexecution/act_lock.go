@@ -58,7 +58,7 @@ func (r *Reconciler) lock(ctx context.Context, s *snapshot) error {
 			s.locks = &lockState{}
 			return nil
 		}
-		if s.steps, err = r.assess(ctx, s.workflow, s.graph); err != nil {
+		if err = r.assessAll(ctx, s); err != nil {
 			return err
 		}
 	}
@@ -71,9 +71,9 @@ func lockKeys(s *snapshot) []string {
 	var keys []string
 	steps := s.workflow.Definition().Steps
 	for i := range s.steps {
-		keys = append(keys, keysOf(&steps[i].Action, s.steps[i].preparation)...)
+		keys = append(keys, keysOf(&steps[i].Action, s.steps[i].preparation, s.owners)...)
 		if rollback := steps[i].RollbackAction; rollback != nil {
-			keys = append(keys, keysOf(rollback, s.steps[i].rollback)...)
+			keys = append(keys, keysOf(rollback, s.steps[i].rollback, s.owners)...)
 		}
 	}
 	slices.Sort(keys)
@@ -81,7 +81,7 @@ func lockKeys(s *snapshot) []string {
 }
 
 // keysOf are what one action locks.
-func keysOf(action *shared.Action, preparation *effects.Preparation) []string {
+func keysOf(action *shared.Action, preparation *effects.Preparation, owners map[types.UID][]shared.OwnedObject) []string {
 	var keys []string
 	if known, ok := actions.Get(action.Type); ok {
 		for _, scope := range known.Scopes(action) {
@@ -89,17 +89,17 @@ func keysOf(action *shared.Action, preparation *effects.Preparation) []string {
 		}
 	}
 	if preparation != nil && preparation.Live != nil {
-		keys = append(keys, rootOwner(preparation.Live))
+		keys = append(keys, rootOwner(preparation.Live, owners[preparation.Live.GetUID()]))
 	}
 	return keys
 }
 
-// rootOwner names the object that decides about a target: its controller, or itself. No action of the catalogue has a target
-// below that, such as a Pod.
-func rootOwner(live *unstructured.Unstructured) string {
+// rootOwner names the object that decides about a target: the last of the controllers above it, or itself.
+func rootOwner(live *unstructured.Unstructured, owners []shared.OwnedObject) string {
 	kind, name := live.GroupVersionKind().GroupKind(), live.GetName()
-	if owner := metav1.GetControllerOf(live); owner != nil {
-		kind.Group, kind.Kind, name = groupOf(owner.APIVersion), owner.Kind, owner.Name
+	if len(owners) > 0 {
+		root := owners[len(owners)-1]
+		kind.Group, kind.Kind, name = groupOf(root.APIVersion), root.Kind, root.Name
 	}
 	return fmt.Sprintf("%s %s/%s", kind, live.GetNamespace(), name)
 }

@@ -6,7 +6,9 @@ import (
 	"slices"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	kubernetesexecutionv1 "kubernaut.io/kubernaut/api/kubernetesexecution/v1"
 	"kubernaut.io/kubernaut/api/shared"
@@ -345,6 +347,7 @@ func (d *decider) refreshTargets() {
 		target := &d.status.Plan.Targets[t]
 		if first := d.firstOn(target); first != nil && first.Live != nil {
 			target.UID, target.Generation = string(first.Live.GetUID()), first.Live.GetGeneration()
+			target.Workload = workloadOf(first.Live, d.owners[first.Live.GetUID()])
 		}
 	}
 }
@@ -360,6 +363,14 @@ func (d *decider) firstOn(target *workflowexecutionv1.PlannedTarget) *effects.Pr
 		return d.steps[i].rollback
 	}
 	return nil
+}
+
+// workloadOf is the root of the controllers above a pod; nil for other objects.
+func workloadOf(live *unstructured.Unstructured, owners []shared.OwnedObject) *shared.OwnedObject {
+	if live.GroupVersionKind() != corev1.SchemeGroupVersion.WithKind("Pod") || len(owners) == 0 {
+		return nil
+	}
+	return &owners[len(owners)-1]
 }
 
 // execute takes in the results of the executions and starts what can be started.

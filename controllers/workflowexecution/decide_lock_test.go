@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 
 	"kubernaut.io/kubernaut/api/shared"
 	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
@@ -119,10 +120,11 @@ func TestLockKeys(t *testing.T) {
 		live := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "apps/v1", "kind": "Deployment"}}
 		live.SetNamespace("shop")
 		live.SetName(name)
-		if name == "y" {
-			live.SetOwnerReferences([]metav1.OwnerReference{{APIVersion: "example.com/v1", Kind: "Shop", Name: "all", UID: "u", Controller: new(true)}})
-		}
+		live.SetUID(types.UID(name))
 		c.s.steps = append(c.s.steps, assessment{preparation: &effects.Preparation{Live: live}})
+	}
+	c.s.owners = map[types.UID][]shared.OwnedObject{
+		"x": {}, "y": {{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "y-1"}, {APIVersion: "example.com/v1", Kind: "Shop", Name: "all"}},
 	}
 	if diff := cmp.Diff([]string{"Deployment.apps shop/x", "Shop.example.com shop/all"}, lockKeys(&c.s)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

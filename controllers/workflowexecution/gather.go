@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	kubernetesexecutionv1 "kubernaut.io/kubernaut/api/kubernetesexecution/v1"
@@ -44,6 +45,8 @@ type snapshot struct {
 	denials []rights.Denial
 	// steps are what was found out about the steps before anything runs; only while planning and validating.
 	steps []assessment
+	// owners are the controllers above the targets of the steps, by the target's UID.
+	owners map[types.UID][]shared.OwnedObject
 	// locks is what came of taking the locks; nil before they were tried.
 	locks *lockState
 	// executions are those of this workflow, by name.
@@ -142,8 +145,30 @@ func (r *Reconciler) gatherValidation(ctx context.Context, workflow *workflowexe
 	if s.denials, err = r.reviewRights(ctx, workflow); err != nil || len(s.denials) > 0 {
 		return err
 	}
-	s.steps, err = r.assess(ctx, workflow, s.graph)
-	return err
+	return r.assessAll(ctx, s)
+}
+
+// assessAll finds out what the steps would change, and whose it is.
+func (r *Reconciler) assessAll(ctx context.Context, s *snapshot) (err error) {
+	if s.steps, err = r.assess(ctx, s.workflow, s.graph); err != nil {
+		return err
+	}
+	s.owners = map[types.UID][]shared.OwnedObject{}
+	for i := range s.steps {
+		for _, preparation := range []*effects.Preparation{s.steps[i].preparation, s.steps[i].rollback} {
+			if preparation == nil || preparation.Live == nil {
+				continue
+			}
+			uid := preparation.Live.GetUID()
+			if _, known := s.owners[uid]; known {
+				continue
+			}
+			if s.owners[uid], err = r.Surroundings.Owners(ctx, preparation.Live); err != nil {
+				return fmt.Errorf("owners of %s: %w", preparation.Target, err)
+			}
+		}
+	}
+	return nil
 }
 
 // terminating says that the namespace of a workflow which was deleted is being deleted too.
@@ -234,6 +259,8 @@ func (r *Reconciler) assessAction(
 		Stage: safetyv1alpha1.StagePlan, Workflow: workflow, StepIndex: int32(i), RollbackAction: rollback, //nolint:gosec // at most 100 steps
 	}
 	base := results[targetKey(action)]
+	occasion := actions.OccasionOf(workflow, int32(i)) //nolint:gosec // at most 100 steps
+	occasion.Rollback = rollback
 	var preparation *effects.Preparation
 	var err error
 	if undoesAnother(workflow) && workflow.Status.Plan.Undo.Steps[i].RestoreFrom != "" {
@@ -241,7 +268,7 @@ func (r *Reconciler) assessAction(
 		preparation, err = r.prepareUndo(ctx, workflow, i, base)
 	} else {
 		preparation, err = r.Effects.Prepare(ctx, effects.Request{
-			Action: action, Occasion: actions.OccasionOf(workflow, int32(i)), Base: base, DryRun: dryRunFirst(workflow.Spec.ExecutionStrategy), //nolint:gosec // at most 100 steps
+			Action: action, Occasion: occasion, Base: base, DryRun: dryRunFirst(workflow.Spec.ExecutionStrategy),
 		})
 	}
 	if err != nil && machinery.IsTransient(err) {
@@ -341,15 +368,16 @@ func (r *Reconciler) gatherTargets(ctx context.Context, workflow *workflowexecut
 	}
 	states := make([]targetState, len(workflow.Status.Plan.Targets))
 	for i, target := range workflow.Status.Plan.Targets {
-		object, err := r.cached(ctx, target.Target)
+		watched := target.Watched()
+		object, err := r.cached(ctx, watched)
 		switch {
 		case apierrors.IsNotFound(err):
-			states[i].health = shared.Health{Status: shared.HealthNotFound, Message: target.String() + " does not exist"}
+			states[i].health = shared.Health{Status: shared.HealthNotFound, Message: watched.String() + " does not exist"}
 			continue
 		case err != nil:
-			return nil, fmt.Errorf("reading %s: %w", target.String(), err)
+			return nil, fmt.Errorf("reading %s: %w", watched.String(), err)
 		case object == nil:
-			states[i].health = shared.Health{Status: shared.HealthUnknown, Message: "the health of a " + target.Kind + " cannot be determined"}
+			states[i].health = shared.Health{Status: shared.HealthUnknown, Message: "the health of a " + watched.Kind + " cannot be determined"}
 			continue
 		}
 		states[i] = targetState{health: actions.Health(object), generation: object.GetGeneration(), object: object}
@@ -367,6 +395,8 @@ func (r *Reconciler) cached(ctx context.Context, target shared.Target) (*unstruc
 		object = &appsv1.StatefulSet{}
 	case appsv1.SchemeGroupVersion.WithKind("DaemonSet"):
 		object = &appsv1.DaemonSet{}
+	case corev1.SchemeGroupVersion.WithKind("Node"):
+		object = &corev1.Node{}
 	default:
 		return nil, nil //nolint:nilnil // nil is the answer: this kind is not watched
 	}

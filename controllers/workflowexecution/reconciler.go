@@ -6,8 +6,10 @@ import (
 	"fmt"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/workqueue"
@@ -54,6 +56,8 @@ type Preparer interface {
 type Surroundings interface {
 	// ForcesDryRun says whether a namespace allows dry runs only.
 	ForcesDryRun(ctx context.Context, namespace string) (bool, error)
+	// Owners are the controllers above an object, the nearest first, as far as they can be followed.
+	Owners(ctx context.Context, live *unstructured.Unstructured) ([]shared.OwnedObject, error)
 }
 
 // Reconciler runs workflows.
@@ -89,7 +93,7 @@ const (
 	waitingLock  = "lock"
 )
 
-// SetupWithManager registers the controller: it is woken by workflows, by their executions and by the workloads they change.
+// SetupWithManager registers the controller: it is woken by workflows, by their executions and by the objects whose health they watch.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, options controller.Options) error {
 	indexer := mgr.GetFieldIndexer()
 	if err := indexer.IndexField(context.Background(), &workflowexecutionv1.WorkflowExecution{}, indexTarget, activeTargets); err != nil {
@@ -104,15 +108,17 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, options controller.Optio
 	if err := indexer.IndexField(context.Background(), &workflowexecutionv1.WorkflowExecution{}, indexUndoes, undoneUID); err != nil {
 		return fmt.Errorf("index of workflows by the one they undo: %w", err)
 	}
+	moved := builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})
 	build := ctrl.NewControllerManagedBy(mgr).
 		Named("workflowexecution").
 		WithOptions(options).
 		For(&workflowexecutionv1.WorkflowExecution{}).
 		Owns(&kubernetesexecutionv1.KubernetesExecution{}).
 		Watches(&workflowexecutionv1.WorkflowExecution{}, r.lockReleases()).
-		Watches(&appsv1.Deployment{}, r.workflowsOf("Deployment"), builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})).
-		Watches(&appsv1.StatefulSet{}, r.workflowsOf("StatefulSet"), builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})).
-		Watches(&appsv1.DaemonSet{}, r.workflowsOf("DaemonSet"), builder.WithPredicates(predicate.ResourceVersionChangedPredicate{}))
+		Watches(&appsv1.Deployment{}, r.workflowsOf(appsv1.SchemeGroupVersion.WithKind("Deployment")), moved).
+		Watches(&appsv1.StatefulSet{}, r.workflowsOf(appsv1.SchemeGroupVersion.WithKind("StatefulSet")), moved).
+		Watches(&appsv1.DaemonSet{}, r.workflowsOf(appsv1.SchemeGroupVersion.WithKind("DaemonSet")), moved).
+		Watches(&corev1.Node{}, r.workflowsOf(corev1.SchemeGroupVersion.WithKind("Node")), moved)
 	if r.PolicyChanges != nil {
 		build = build.WatchesRawSource(machinery.OnChange(r.PolicyChanges, r.waitingOnes))
 	}
@@ -185,7 +191,7 @@ func activeTargets(object client.Object) []string {
 	}
 	keys := make([]string, 0, len(workflow.Status.Plan.Targets))
 	for _, target := range workflow.Status.Plan.Targets {
-		keys = append(keys, target.Key())
+		keys = append(keys, target.Watched().Key())
 	}
 	return keys
 }
@@ -198,11 +204,10 @@ func workflowUID(object client.Object) []string {
 	return []string{string(execution.Spec.WorkflowExecutionRef.UID)}
 }
 
-func (r *Reconciler) workflowsOf(kind string) handler.EventHandler {
+func (r *Reconciler) workflowsOf(kind schema.GroupVersionKind) handler.EventHandler {
+	apiVersion, name := kind.ToAPIVersionAndKind()
 	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, object client.Object) []reconcile.Request {
-		target := shared.Target{
-			APIVersion: appsv1.SchemeGroupVersion.String(), Kind: kind, Namespace: object.GetNamespace(), Name: object.GetName(),
-		}
+		target := shared.Target{APIVersion: apiVersion, Kind: name, Namespace: object.GetNamespace(), Name: object.GetName()}
 		var workflows workflowexecutionv1.WorkflowExecutionList
 		if err := r.Cache.List(ctx, &workflows, client.MatchingFields{indexTarget: target.Key()}, client.UnsafeDisableDeepCopy); err != nil {
 			ctrl.LoggerFrom(ctx).Error(err, "listing the workflows that wait for a target", "target", target.String())

@@ -139,7 +139,7 @@ func startManager(port int) *certs.Source {
 	Expect(source.SelfSigned(mgr, certs.Options{Namespace: operatorNamespace, ExtraDNSNames: []string{"localhost"}})).To(Succeed())
 	safety, err := gate.New(gate.Options{AwaitObjects: true})
 	Expect(err).NotTo(HaveOccurred())
-	known, err := facts.New(context.Background(), mgr.GetCache(), safety, clock.RealClock{})
+	known, err := facts.New(context.Background(), mgr.GetCache(), mgr.GetAPIReader(), safety, clock.RealClock{})
 	Expect(err).NotTo(HaveOccurred())
 	Expect(webhooks.Setup(mgr, webhooks.Options{Namespace: operatorNamespace, Policies: safety, Preview: facts.NewPreview(known, mgr.GetClient())})).To(Succeed())
 	setupPolicies(mgr, safety)

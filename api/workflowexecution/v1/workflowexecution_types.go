@@ -383,6 +383,10 @@ type PlannedTarget struct {
 	// generation is the generation of its spec; 0 for a kind that has none.
 	// +optional
 	Generation int64 `json:"generation,omitempty"`
+	// workload is the root of the controllers above a pod, such as its Deployment: once the pod is gone, the health of the workload
+	// stands for it. Absent for other targets.
+	// +optional
+	Workload *shared.OwnedObject `json:"workload,omitempty"`
 	// steps are the 0-based indices of the steps that change it.
 	// +optional
 	// +listType=atomic
@@ -393,6 +397,14 @@ type PlannedTarget struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=100
 	RollbackSteps []int32 `json:"rollbackSteps,omitempty"`
+}
+
+// Watched is the object whose health is that of the target.
+func (t PlannedTarget) Watched() shared.Target {
+	if t.Workload == nil {
+		return t.Target
+	}
+	return shared.Target{APIVersion: t.Workload.APIVersion, Kind: t.Workload.Kind, Namespace: t.Namespace, Name: t.Workload.Name}
 }
 
 // Validation is what the gate and the dry run said.

@@ -123,6 +123,11 @@ func (in *Plan) DeepCopy() *Plan {
 func (in *PlannedTarget) DeepCopyInto(out *PlannedTarget) {
 	*out = *in
 	out.Target = in.Target
+	if in.Workload != nil {
+		in, out := &in.Workload, &out.Workload
+		*out = new(shared.OwnedObject)
+		**out = **in
+	}
 	if in.Steps != nil {
 		in, out := &in.Steps, &out.Steps
 		*out = make([]int32, len(*in))

@@ -237,7 +237,7 @@ func setup(mgr manager.Manager, source *certs.Source, safety *gate.Gate, options
 	if err := provideCertificate(mgr, source, options); err != nil {
 		return fmt.Errorf("--webhook-certs=%s: %w", options.WebhookCerts, err)
 	}
-	known, err := facts.New(context.Background(), mgr.GetCache(), safety, clock.RealClock{})
+	known, err := facts.New(context.Background(), mgr.GetCache(), mgr.GetAPIReader(), safety, clock.RealClock{})
 	if err != nil {
 		return fmt.Errorf("facts: %w", err)
 	}

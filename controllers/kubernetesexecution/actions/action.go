@@ -46,6 +46,8 @@ type Occasion struct {
 	Created  time.Time
 	// Step is the 0-based index of the step.
 	Step int32
+	// Rollback says that it is the rollbackAction of the step.
+	Rollback bool
 }
 
 // OccasionOf is the occasion of a step of a workflow.

@@ -369,9 +369,9 @@ func TestARestartIsTheSameForAllAttemptsOfAStepAndNoOther(t *testing.T) {
 	if err != nil || at.Truncate(time.Second) != occasion.Created {
 		t.Errorf("%s is not a time in the second of %s: %v", value, occasion.Created, err)
 	}
-	other, step := occasion, occasion
-	other.Workflow, step.Step = "another", 4
-	for _, o := range []Occasion{other, step} {
+	other, step, rollback := occasion, occasion, occasion
+	other.Workflow, step.Step, rollback.Rollback = "another", 4, true
+	for _, o := range []Occasion{other, step, rollback} {
 		if restartedAt(o) == value {
 			t.Errorf("%+v restarts at the same time", o)
 		}

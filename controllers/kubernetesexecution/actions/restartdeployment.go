@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -79,7 +78,7 @@ func (r restartDeployment) Plan(_ context.Context, subject Subject) (Plan, error
 // known when the workflow is validated, so that what is approved is what is done.
 func restartedAt(occasion Occasion) string {
 	const second = uint64(time.Second)
-	sum := sha256.Sum256([]byte(string(occasion.Workflow) + "/" + strconv.Itoa(int(occasion.Step))))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s/%d/%t", occasion.Workflow, occasion.Step, occasion.Rollback))
 	fraction := time.Duration(binary.BigEndian.Uint64(sum[:]) % second) //nolint:gosec // less than a second
 	return occasion.Created.UTC().Truncate(time.Second).Add(fraction).Format(time.RFC3339Nano)
 }

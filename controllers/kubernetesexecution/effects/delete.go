@@ -2,9 +2,9 @@ package effects
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -21,9 +21,6 @@ import (
 // A deletion cannot carry the marker of its execution: the object goes. What makes it happen once is the UID that it names, of an
 // object that will never be there again: gone, or another one of that name, means done.
 
-// pathGracePeriod is what the API server sets on an object that is deleted, beside the time.
-const pathGracePeriod = "/metadata/deletionGracePeriodSeconds"
-
 // Deletes says whether the effect of an action is the deletion of its target.
 func (e *Effects) Deletes(parameters *shared.Action) bool {
 	action, known := actions.Get(parameters.Type)
@@ -37,6 +34,7 @@ func (s subject) fillDeletion(p *Preparation, deleter actions.Deleter) {
 	p.Inverse = &kubernetesexecutionv1.Inverse{
 		Target: s.target, UID: p.Live.GetUID(), AbsentReason: fmt.Sprintf("a %s that was deleted cannot be brought back", s.target.Kind),
 	}
+	p.Deletes = true
 	p.Result = p.Live.DeepCopy()
 	p.Result.SetDeletionGracePeriodSeconds(&grace)
 }
@@ -65,13 +63,19 @@ func (s subject) tryDeletion(ctx context.Context, p *Preparation, live *unstruct
 	case err != nil:
 		return s.describe("delete (dry run)", err)
 	}
-	seconds, err := json.Marshal(p.Result.GetDeletionGracePeriodSeconds())
-	if err != nil {
-		return err
-	}
-	p.DryRun = []shared.FieldChange{{Path: pathGracePeriod, After: &apiextensionsv1.JSON{Raw: seconds}}}
+	p.DryRun = p.Planned()
 	p.RollbackProven = new(false)
 	return nil
+}
+
+// Planned is what the action does as far as it is known without trying: what admission adds is not among it. Of a deletion it is how
+// long the target has to end, which the API server sets on it beside the time.
+func (p *Preparation) Planned() []shared.FieldChange {
+	if !p.Deletes {
+		return p.Changes
+	}
+	grace := strconv.FormatInt(*p.Result.GetDeletionGracePeriodSeconds(), 10)
+	return []shared.FieldChange{{Path: "/metadata/deletionGracePeriodSeconds", After: &apiextensionsv1.JSON{Raw: []byte(grace)}}}
 }
 
 // remove deletes exactly the object that was read, in the state in which it was read.

@@ -42,8 +42,10 @@ type Preparation struct {
 	Target *shared.Target
 	// Live is the object that was planned on: the live one, or the Base.
 	Live *unstructured.Unstructured
-	// Changes are the fields that the action changes; none when the target is already as wanted.
+	// Changes are the fields that the action changes; none when the target is already as wanted, or is deleted.
 	Changes []shared.FieldChange
+	// Deletes says that the action deletes the target.
+	Deletes bool
 	// Inverse is what undoing the changes needs.
 	Inverse *kubernetesexecutionv1.Inverse
 	// DryRun is what the API server's dry run said would change, from Live to Result: also what admission adds.
