@@ -138,7 +138,7 @@ func (p *InProcess) serveWebhooks(port int) error {
 	if err := mgr.Add(&safetypolicy.Loader{Cache: mgr.GetCache(), Gate: safety}); err != nil {
 		return err
 	}
-	known, err := facts.New(context.Background(), mgr.GetCache(), safety, clock.RealClock{})
+	known, err := facts.New(context.Background(), mgr.GetCache(), mgr.GetAPIReader(), safety, clock.RealClock{})
 	if err != nil {
 		return err
 	}
@@ -231,7 +231,7 @@ func (p *InProcess) StartManager(options ManagerOptions) (*Manager, error) {
 	if err != nil {
 		return nil, fmt.Errorf("manager: %w", err)
 	}
-	known, err := facts.New(context.Background(), mgr.GetCache(), safety, now)
+	known, err := facts.New(context.Background(), mgr.GetCache(), mgr.GetAPIReader(), safety, now)
 	if err != nil {
 		return nil, fmt.Errorf("facts: %w", err)
 	}
