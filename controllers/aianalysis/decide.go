@@ -84,6 +84,11 @@ func startedPhase(phase aianalysisv1.AnalysisPhase) aianalysisv1.AnalysisPhase {
 // conclude ends the analysis.
 func conclude(status *aianalysisv1.AIAnalysisStatus, s Snapshot, now metav1.Time) {
 	status.CompletionTime = &now
+	if s.refused != nil {
+		// Nothing of such an answer is kept: any part of it may be what is wrong.
+		fail(status, s, now, ReasonInvalidRecommendation, "The provider's answer is not used: "+s.refused.Error())
+		return
+	}
 	status.Alternatives = boundedAlternatives(s.conclusion.Alternatives)
 	conclusion := s.conclusion
 	switch problem := checkConclusion(conclusion); {

@@ -17,6 +17,8 @@ type Snapshot struct {
 	// conclusion is the provider's; err says why there is none.
 	conclusion Analysis
 	err        error
+	// refused says why the API server does not take the conclusion: it checks what a provider says down to the last field.
+	refused error
 }
 
 func (r *Reconciler) gather(ctx context.Context, analysis *aianalysisv1.AIAnalysis) Snapshot {

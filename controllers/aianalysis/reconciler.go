@@ -3,6 +3,7 @@ package aianalysis
 import (
 	"context"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -10,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	aianalysisv1 "kubernaut.io/kubernaut/api/aianalysis/v1"
 	"kubernaut.io/kubernaut/controllers/machinery"
@@ -26,7 +28,8 @@ type Provider interface {
 	Analyze(ctx context.Context, spec *aianalysisv1.AIAnalysisSpec) (Analysis, error)
 }
 
-// Analysis is what a provider concludes.
+// Analysis is what a provider concludes. None of it is trusted: it is bounded and checked here, checked again by the schema of the
+// status that holds it, and, as a workflow, by admission and by the safety gate. A provider that is given text decodes it strictly.
 type Analysis struct {
 	// RootCause is the cause in words.
 	RootCause string
@@ -78,20 +81,32 @@ func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request) machin
 	}
 	snapshot := r.gather(ctx, &analysis)
 	next := decide(snapshot, r.Clock.Now())
+	err := r.record(ctx, &analysis, next)
+	if apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.IsRequestEntityTooLargeError(err) {
+		snapshot.refused = err
+		next = decide(snapshot, r.Clock.Now())
+		err = r.record(ctx, &analysis, next)
+	}
+	switch {
+	case err != nil:
+		return machinery.Transient(client.IgnoreNotFound(err))
+	case next.retry != nil:
+		return machinery.Transient(next.retry)
+	default:
+		return machinery.Done()
+	}
+}
+
+// record writes the status, and tells of it. A phase that may not follow is a mistake of decide: trying again does not help.
+func (r *Reconciler) record(ctx context.Context, analysis *aianalysisv1.AIAnalysis, next decision) error {
 	if err := transitions().Check(analysis.Status.Phase, next.status.Phase); err != nil {
-		return machinery.Stalled(err)
+		return reconcile.TerminalError(err)
 	}
 	after := analysis.DeepCopy()
 	after.Status = next.status
-	written, err := machinery.Record(ctx, r.Clients.Cached, &analysis, after)
-	if err != nil {
-		return machinery.Transient(client.IgnoreNotFound(err))
-	}
+	written, err := machinery.Record(ctx, r.Clients.Cached, analysis, after)
 	if written {
 		r.announce(analysis.Status.Phase, after)
 	}
-	if next.retry != nil {
-		return machinery.Transient(next.retry)
-	}
-	return machinery.Done()
+	return err
 }
