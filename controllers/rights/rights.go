@@ -201,23 +201,68 @@ func eachAction(definition *shared.WorkflowDefinition, path *field.Path, visit f
 }
 
 // Review asks for each distinct permission once, several at a time, whether who has it, and returns those that they lack, in the
-// order of the needs. Its error says that the API server gave no answer.
+// order of the needs. Where several objects are asked about, it asks about all of their resource first: who may change them all is
+// not asked about each. Its error says that the API server gave no answer.
 func Review(ctx context.Context, c client.Writer, who shared.Requester, needs []Need) ([]Denial, error) {
 	slices.SortStableFunc(needs, func(a, b Need) int {
 		return cmp.Or(cmp.Compare(a.Step, b.Step), cmp.Compare(a.Path.String(), b.Path.String()))
 	})
-	distinct := map[Permission]bool{}
-	var asked []Need
+	asked := distinct(needs)
+	wide := summaries(asked)
+	lacking, err := lacks(ctx, c, who, wide)
+	if err != nil {
+		return nil, err
+	}
+	granted := map[Permission]bool{}
+	for _, all := range wide {
+		granted[all.Permission] = true
+	}
+	for _, denial := range lacking {
+		granted[denial.Permission] = false
+	}
+	asked = slices.DeleteFunc(asked, func(need Need) bool { return granted[need.ofAll()] })
+	return lacks(ctx, c, who, asked)
+}
+
+// distinct keeps the first need of each permission.
+func distinct(needs []Need) []Need {
+	seen := map[Permission]bool{}
+	var first []Need
 	for _, need := range needs {
-		if !distinct[need.Permission] {
-			distinct[need.Permission] = true
-			asked = append(asked, need)
+		if !seen[need.Permission] {
+			seen[need.Permission] = true
+			first = append(first, need)
 		}
 	}
-	denied := make([]*Denial, len(asked))
+	return first
+}
+
+// summaries are the permissions on all of a resource that stand for several on objects of it.
+func summaries(needs []Need) []Need {
+	count := map[Permission]int{}
+	var wide []Need
+	for _, need := range needs {
+		all := need.ofAll()
+		if count[all]++; count[all] == 2 && need.Name != "" {
+			need.Permission = all
+			wide = append(wide, need)
+		}
+	}
+	return wide
+}
+
+// ofAll is the permission on all objects of the resource.
+func (p Permission) ofAll() Permission {
+	p.Name = ""
+	return p
+}
+
+// lacks asks about each need, and returns those that who lacks, in their order.
+func lacks(ctx context.Context, c client.Writer, who shared.Requester, needs []Need) ([]Denial, error) {
+	denied := make([]*Denial, len(needs))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)
-	for i, need := range asked {
+	for i, need := range needs {
 		group.Go(func() error {
 			status, err := review(ctx, c, who, need.Permission)
 			if err == nil && !status.Allowed {
