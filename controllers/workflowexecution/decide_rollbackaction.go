@@ -83,8 +83,8 @@ func (d *decider) undoByAction(i int, r *rolling) bool {
 	return false
 }
 
-// announceRollbackAction has the execution made that runs the rollbackAction of a step. Of its target only the identity is expected:
-// the steps have changed it since it was judged.
+// announceRollbackAction has the execution made that runs the rollbackAction of a step, on its target as it was judged, or as this
+// workflow has left it.
 func (d *decider) announceRollbackAction(i int) {
 	spec := d.rollbackSpec(i, d.status.Steps[i].Attempts)
 	spec.Action = d.definitions()[i].RollbackAction.DeepCopy()
@@ -92,9 +92,32 @@ func (d *decider) announceRollbackAction(i int) {
 		return slices.Contains(t.RollbackSteps, int32(i)) //nolint:gosec // at most 100
 	})
 	if at >= 0 {
-		spec.ExpectedTarget = &kubernetesexecutionv1.ExpectedTarget{UID: targetUID(d.status.Plan.Targets[at])}
+		target := &d.status.Plan.Targets[at]
+		spec.ExpectedTarget = &kubernetesexecutionv1.ExpectedTarget{UID: targetUID(*target), Generation: d.leftGeneration(target)}
 	}
 	d.create = append(d.create, spec)
+}
+
+// leftGeneration is the generation in which this workflow has left a target, by its steps and by undoing them.
+func (d *decider) leftGeneration(target *workflowexecutionv1.PlannedTarget) int64 {
+	left := target.Generation
+	see := func(name string) {
+		if execution := d.executions[name]; execution != nil {
+			left = max(left, execution.Status.ResultingGeneration)
+		}
+	}
+	for _, i := range target.Steps {
+		for attempt := d.status.Steps[i].Attempts; attempt > 0; attempt-- {
+			see(shared.ExecutionName(d.workflow.Name, i, attempt))
+			if !byAction(&d.definitions()[i]) {
+				see(shared.RollbackName(d.workflow.Name, i, attempt))
+			}
+		}
+	}
+	for _, i := range target.RollbackSteps {
+		see(shared.RollbackName(d.workflow.Name, i, d.status.Steps[i].Attempts))
+	}
+	return left
 }
 
 // rollbackActionText names the rollbackAction of a step and its target.

@@ -25,6 +25,7 @@ func undoneBy(step shared.Step, deployment string) shared.Step {
 func (c *scenario) preparesRollbackOf(i int) *scenario {
 	live := &unstructured.Unstructured{}
 	live.SetUID("uid-z")
+	live.SetGeneration(7)
 	live.SetName("z")
 	c.s.steps[i].rollback = &effects.Preparation{Live: live}
 	return c
@@ -121,7 +122,7 @@ func TestRollbackActionUndoesItsStep(t *testing.T) {
 	}
 	spec := c.last.create[0]
 	if spec.Purpose != kubernetesexecutionv1.PurposeRollBack || spec.RestoreFrom != "" || spec.Action == nil || spec.Action.ScaleDeployment.Name != "z" ||
-		spec.ExpectedTarget == nil || spec.ExpectedTarget.UID != "uid-z" || spec.ExpectedTarget.Generation != 0 {
+		spec.ExpectedTarget == nil || spec.ExpectedTarget.UID != "uid-z" || spec.ExpectedTarget.Generation != 7 {
 		t.Errorf("made %+v", spec)
 	}
 	c.undone(0, leftCompleted()).decide()
@@ -208,5 +209,25 @@ func TestNoTwoRollbacksOnOneObjectAtOnce(t *testing.T) {
 	running.Status.Phase = kubernetesexecutionv1.PhaseCompleted
 	if c.decide(); c.made() != "w-s2-r1 w-s0-r1" {
 		t.Errorf("made %q after b's rollbackAction", c.made())
+	}
+}
+
+func TestRollbackActionExpectsWhatTheWorkflowLeft(t *testing.T) {
+	c := newScenario(t, undoneBy(scale("a", "z"), "z"), scale("b", "z", "a"))
+	c.decide()
+	c.allowed().preparesRollbackOf(0).decide()
+	c.s.executions = map[string]*kubernetesexecutionv1.KubernetesExecution{}
+	changed := func(generation int64) kubernetesexecutionv1.KubernetesExecutionStatus {
+		status := leftCompleted()
+		status.ResultingGeneration = generation
+		return status
+	}
+	c.ends(0, changed(5)).decide()
+	failed := leftFailed(shared.ErrorTimeout, nil)
+	failed.ResultingGeneration = 6
+	c.ends(1, failed).decide()
+	c.undone(1, changed(7)).decide()
+	if c.made() != "w-s0-r1" || c.last.create[0].ExpectedTarget.Generation != 7 {
+		t.Errorf("made %q: it expects the target as restoring b has left it", c.made())
 	}
 }

@@ -277,7 +277,7 @@ func (r *Reconciler) record(ctx context.Context, workflow *workflowexecutionv1.W
 		return machinery.Stalled(err), false
 	}
 	after := workflow.DeepCopy()
-	after.Status = next.status
+	after.Status = *bounded(workflow, &next.status)
 	written, err := machinery.Record(ctx, r.Clients.Cached, workflow, after)
 	if err != nil {
 		return machinery.Transient(client.IgnoreNotFound(err)), false
