@@ -15,15 +15,11 @@ const (
 	maxNote = 1024
 )
 
-// announce sends the one event of an execution, when it has ended. What happens to a step is the workflow's to tell.
+// announce sends the one event of an execution, when it has failed. What becomes of a step is the workflow's to tell.
 func (r *Reconciler) announce(execution *kubernetesexecutionv1.KubernetesExecution) {
 	ready := meta.FindStatusCondition(execution.Status.Conditions, shared.ConditionReady)
-	if ready == nil {
+	if ready == nil || execution.Status.Phase != kubernetesexecutionv1.PhaseFailed {
 		return
 	}
-	eventType := corev1.EventTypeNormal
-	if execution.Status.Phase == kubernetesexecutionv1.PhaseFailed {
-		eventType = corev1.EventTypeWarning
-	}
-	r.Recorder.Eventf(execution, nil, eventType, ready.Reason, eventActionExecute, "%s", machinery.Cut(ready.Message, maxNote))
+	r.Recorder.Eventf(execution, nil, corev1.EventTypeWarning, ready.Reason, eventActionExecute, "%s", machinery.Cut(ready.Message, maxNote))
 }
