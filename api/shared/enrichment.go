@@ -170,6 +170,10 @@ type ContainerProblem struct {
 	// restartCount is how often the container was restarted.
 	// +optional
 	RestartCount int32 `json:"restartCount,omitempty"`
+	// crashLooping says whether the container ends badly again and again: it waits in CrashLoopBackOff, or it was restarted three times
+	// or more and its last bad end is at most ten minutes ago, so that it runs for the moment.
+	// +optional
+	CrashLooping bool `json:"crashLooping,omitempty"`
 	// memoryLimitBytes is the most memory that the container may use, in bytes; absent when it has no limit.
 	// +optional
 	// +kubebuilder:validation:Minimum=0

@@ -62,6 +62,14 @@ const (
 // eventAge is how old a warning may be.
 const eventAge = time.Hour
 
+// When a container that runs for the moment counts as one in a crash loop. A kubelet waits five minutes at most between two starts.
+const (
+	manyRestarts = 3
+	crashAge     = 10 * time.Minute
+
+	reasonCrashLoop = "CrashLoopBackOff"
+)
+
 // What Argo CD and Flux write on the objects that they manage.
 const (
 	argoInstanceLabel      = "argocd.argoproj.io/instance"
@@ -265,7 +273,7 @@ func podLabelsOf(object client.Object) labels.Set {
 
 // containerProblems are the containers that wait, and the last ends of those that ended badly, the waiting ones first. The numbers
 // of a Deployment's revisions are those of the ReplicaSets that own the pods.
-func containerProblems(pods []corev1.Pod, revisions map[types.UID]int64) []shared.ContainerProblem {
+func containerProblems(pods []corev1.Pod, revisions map[types.UID]int64, now time.Time) []shared.ContainerProblem {
 	var problems []shared.ContainerProblem
 	for i := range pods {
 		pod := &pods[i]
@@ -274,10 +282,10 @@ func containerProblems(pods []corev1.Pod, revisions map[types.UID]int64) []share
 			base.Revision = revisions[owner.UID]
 		}
 		for j := range pod.Status.InitContainerStatuses {
-			problems = append(problems, problemsOf(base, pod.Spec.InitContainers, &pod.Status.InitContainerStatuses[j], true)...)
+			problems = append(problems, problemsOf(base, pod.Spec.InitContainers, &pod.Status.InitContainerStatuses[j], true, now)...)
 		}
 		for j := range pod.Status.ContainerStatuses {
-			problems = append(problems, problemsOf(base, pod.Spec.Containers, &pod.Status.ContainerStatuses[j], false)...)
+			problems = append(problems, problemsOf(base, pod.Spec.Containers, &pod.Status.ContainerStatuses[j], false, now)...)
 		}
 	}
 	slices.SortStableFunc(problems, func(a, b shared.ContainerProblem) int {
@@ -293,9 +301,9 @@ func stateOrder(problem shared.ContainerProblem) int {
 	return 1
 }
 
-func problemsOf(base shared.ContainerProblem, specs []corev1.Container, container *corev1.ContainerStatus, initial bool) []shared.ContainerProblem {
+func problemsOf(base shared.ContainerProblem, specs []corev1.Container, container *corev1.ContainerStatus, initial bool, now time.Time) []shared.ContainerProblem {
 	base.Container, base.Image, base.RestartCount = container.Name, machinery.Cut(container.Image, longestImage), container.RestartCount
-	base.MemoryLimitBytes = memoryLimit(specs, container.Name)
+	base.MemoryLimitBytes, base.CrashLooping = memoryLimit(specs, container.Name), crashLooping(container, now)
 	var problems []shared.ContainerProblem
 	if waiting := container.State.Waiting; waiting != nil {
 		problem := base
@@ -318,6 +326,14 @@ func terminated(base shared.ContainerProblem, end *corev1.ContainerStateTerminat
 	base.State, base.ExitCode = shared.ContainerTerminated, new(end.ExitCode)
 	base.Reason = machinery.Cut(end.Reason, longestReason)
 	return base
+}
+
+func crashLooping(container *corev1.ContainerStatus, now time.Time) bool {
+	if waiting := container.State.Waiting; waiting != nil && waiting.Reason == reasonCrashLoop {
+		return true
+	}
+	last := container.LastTerminationState.Terminated
+	return last != nil && last.ExitCode != 0 && container.RestartCount >= manyRestarts && now.Sub(last.FinishedAt.Time) <= crashAge
 }
 
 func memoryLimit(containers []corev1.Container, name string) *int64 {

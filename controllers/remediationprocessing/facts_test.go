@@ -312,7 +312,7 @@ func TestContainerProblems(t *testing.T) {
 			t.Parallel()
 			pod := corev1.Pod{Status: corev1.PodStatus{InitContainerStatuses: test.init, ContainerStatuses: test.main}}
 			var got []string
-			for _, problem := range containerProblems([]corev1.Pod{pod}, nil) {
+			for _, problem := range containerProblems([]corev1.Pod{pod}, nil, began) {
 				got = append(got, fmt.Sprintf("%s %s %s", problem.Container, problem.State, problem.Reason))
 			}
 			if diff := cmp.Diff(test.want, got); diff != "" {
@@ -346,8 +346,38 @@ func TestWhatIsKnownOfAProblem(t *testing.T) {
 			RestartCount: 3, Revision: 7, MemoryLimitBytes: new(int64(128 << 20)),
 		},
 	}
-	if diff := cmp.Diff(want, containerProblems([]corev1.Pod{pod}, map[types.UID]int64{"r": 7})); diff != "" {
+	if diff := cmp.Diff(want, containerProblems([]corev1.Pod{pod}, map[types.UID]int64{"r": 7}, began)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestCrashLooping(t *testing.T) {
+	t.Parallel()
+	status := func(restarts, code int32, ago time.Duration) corev1.ContainerStatus {
+		return corev1.ContainerStatus{RestartCount: restarts, LastTerminationState: corev1.ContainerState{
+			Terminated: &corev1.ContainerStateTerminated{ExitCode: code, FinishedAt: metav1.NewTime(began.Add(-ago))},
+		}}
+	}
+	waiting := status(1, 1, 0)
+	waiting.State.Waiting = &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}
+	pulling := status(1, 1, 0)
+	pulling.State.Waiting = &corev1.ContainerStateWaiting{Reason: "ErrImagePull"}
+	tests := map[string]struct {
+		status corev1.ContainerStatus
+		want   bool
+	}{
+		"one that waits for its next start is":       {status: waiting, want: true},
+		"one that waits for something else is not":   {status: pulling},
+		"one that runs for the moment is":            {status: status(3, 1, 10*time.Minute), want: true},
+		"one that was restarted now and then is not": {status: status(3, 1, 10*time.Minute+time.Second)},
+		"one that was restarted twice is not":        {status: status(2, 1, 0)},
+		"one that ends well is not":                  {status: status(3, 0, 0)},
+		"one that never ended is not":                {},
+	}
+	for sentence, test := range tests {
+		if got := crashLooping(&test.status, began); got != test.want {
+			t.Errorf("%s: got %t", sentence, got)
+		}
 	}
 }
 

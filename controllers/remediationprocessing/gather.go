@@ -188,7 +188,7 @@ func (s *survey) readOwners(ctx context.Context) {
 func (s *survey) readPods(ctx context.Context) {
 	if pod, ok := s.object.(*corev1.Pod); ok {
 		s.pods = []corev1.Pod{*pod}
-		s.facts.Containers = containerProblems(s.pods, s.revisions)
+		s.facts.Containers = containerProblems(s.pods, s.revisions, s.now)
 		return
 	}
 	selector, selects, err := selectorOf(s.object)
@@ -220,7 +220,7 @@ func (s *survey) readPods(ctx context.Context) {
 			s.relatives[list.Items[i].UID] = true
 		}
 	}
-	s.facts.Containers = containerProblems(s.pods, s.revisions)
+	s.facts.Containers = containerProblems(s.pods, s.revisions, s.now)
 }
 
 func (s *survey) replicaSets(ctx context.Context, selector labels.Selector) (map[types.UID]bool, error) {

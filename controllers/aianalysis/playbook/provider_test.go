@@ -451,8 +451,8 @@ func crashing(s *aianalysisv1.AIAnalysisSpec, revision int64, revisions []shared
 	s.Enrichment.Revisions = revisions
 	s.Enrichment.Nodes = []shared.NodeFacts{{Name: "worker-1", Ready: new(true), Unschedulable: new(false)}}
 	s.Enrichment.Containers = []shared.ContainerProblem{
-		{Pod: "cart-a", Node: "worker-1", Container: "app", State: shared.ContainerWaiting, Reason: "CrashLoopBackOff", RestartCount: 3, Revision: revision},
-		{Pod: "cart-a", Node: "worker-1", Container: "app", State: shared.ContainerTerminated, Reason: "Error", RestartCount: 3, Revision: revision},
+		{Pod: "cart-a", Node: "worker-1", Container: "app", State: shared.ContainerWaiting, Reason: "CrashLoopBackOff", RestartCount: 3, CrashLooping: true, Revision: revision},
+		{Pod: "cart-a", Node: "worker-1", Container: "app", State: shared.ContainerTerminated, Reason: "Error", RestartCount: 3, CrashLooping: true, Revision: revision},
 	}
 }
 
@@ -477,9 +477,11 @@ func TestSamplesDoNotRaiseWithoutEnd(t *testing.T) {
 			}
 		},
 		"a limit that would pass 8Gi": func(s *aianalysisv1.AIAnalysisSpec) { outOfMemory(s, 4<<30+1) },
-		"a healthy target, killed some day": func(s *aianalysisv1.AIAnalysisSpec) {
+		"a container that was killed some day": func(s *aianalysisv1.AIAnalysisSpec) {
 			outOfMemory(s, 1<<20)
-			s.Enrichment.Health.Status = shared.HealthCurrent
+			for i := range s.Enrichment.Containers {
+				s.Enrichment.Containers[i].CrashLooping = false
+			}
 		},
 	} {
 		got := analyze(t, specOf(modify), samples(t)...)
@@ -587,6 +589,16 @@ func TestSamples(t *testing.T) {
 			modify: func(s *aianalysisv1.AIAnalysisSpec) { outOfMemory(s, 100<<20+1) },
 			want:   "out-of-memory-double", wantCause: "Container app of Deployment shop/cart needs more memory than its limit, and was killed for that.",
 			wantAction: `{"type":"increase-resources","increaseResources":{"namespace":"shop","name":"cart","container":"app","memoryLimit":"201Mi"}}`,
+		},
+		"a container that is killed now and then gets twice as much when the signal is about it": {
+			modify: func(s *aianalysisv1.AIAnalysisSpec) {
+				outOfMemory(s, 100<<20)
+				s.SignalContext.Name = "ContainerOOMKilled"
+				s.Enrichment.Containers = s.Enrichment.Containers[2:]
+				s.Enrichment.Containers[0].CrashLooping = false
+			},
+			want: "out-of-memory-double", wantCause: "Container app of Deployment shop/cart needs more memory than its limit, and was killed for that.",
+			wantAction: `{"type":"increase-resources","increaseResources":{"namespace":"shop","name":"cart","container":"app","memoryLimit":"200Mi"}}`,
 		},
 		"when that has failed it gets four times as much": {
 			modify: func(s *aianalysisv1.AIAnalysisSpec) {
