@@ -14,6 +14,7 @@ import (
 	"kubernaut.io/kubernaut/api/shared"
 	"kubernaut.io/kubernaut/controllers/aianalysis"
 	"kubernaut.io/kubernaut/controllers/aianalysis/playbook"
+	"kubernaut.io/kubernaut/controllers/approvalrequest"
 	"kubernaut.io/kubernaut/controllers/facts"
 	"kubernaut.io/kubernaut/controllers/identity"
 	"kubernaut.io/kubernaut/controllers/kubernetesexecution"
@@ -88,6 +89,9 @@ func Setup(mgr ctrl.Manager, options Options) error {
 				Clients: clients, Cache: mgr.GetCache(), Effects: effect, Gate: known, Surroundings: known, PolicyChanges: options.Gate,
 				Recorder: mgr.GetEventRecorder(identity.WorkflowExecution), Clock: options.Clock, Namespace: options.Namespace,
 			}
+		}},
+		{identity.WorkflowExecution, func(clients machinery.Clients) reconciler {
+			return &approvalrequest.Reconciler{Clients: clients, Recorder: mgr.GetEventRecorder(identity.WorkflowExecution), Clock: options.Clock}
 		}},
 		{identity.KubernetesExecution, func(clients machinery.Clients) reconciler {
 			return &kubernetesexecution.Reconciler{

@@ -31,10 +31,12 @@ type hook struct {
 	cluster bool
 	// complete says that the schema's defaults are all that the kind needs, so that there is no mutating webhook.
 	complete bool
+	// once says that the mutating webhook is not called again for what it has filled in itself: it refuses the same from others.
+	once bool
 }
 
 func hooks() []hook {
-	return []hook{remediationRequestHook(), workflowExecutionHook(), safetyPolicyHook(), playbookHook()}
+	return []hook{remediationRequestHook(), workflowExecutionHook(), safetyPolicyHook(), approvalRequestHook(), playbookHook()}
 }
 
 func (h hook) scope() admissionregistrationv1.ScopeType {
@@ -42,6 +44,13 @@ func (h hook) scope() admissionregistrationv1.ScopeType {
 		return admissionregistrationv1.ClusterScope
 	}
 	return admissionregistrationv1.NamespacedScope
+}
+
+func (h hook) reinvocation() admissionregistrationv1.ReinvocationPolicyType {
+	if h.once {
+		return admissionregistrationv1.NeverReinvocationPolicy
+	}
+	return admissionregistrationv1.IfNeededReinvocationPolicy
 }
 
 func (h hook) mutatePath() string   { return h.path("mutate") }
@@ -117,7 +126,7 @@ func Configurations(namespace string) (*admissionregistrationv1.MutatingWebhookC
 			MatchPolicy:             new(admissionregistrationv1.Equivalent),
 			SideEffects:             new(admissionregistrationv1.SideEffectClassNone),
 			TimeoutSeconds:          new(int32(timeoutSeconds)),
-			ReinvocationPolicy:      new(admissionregistrationv1.IfNeededReinvocationPolicy),
+			ReinvocationPolicy:      new(h.reinvocation()),
 			AdmissionReviewVersions: []string{"v1"},
 			MatchConditions:         matchConditions(),
 		})

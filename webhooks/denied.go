@@ -24,7 +24,7 @@ const (
 //nolint:gochecknoglobals // a registered metric
 var denied = prometheus.NewCounterVec(prometheus.CounterOpts{
 	Name: "kubernaut_admission_denied_total",
-	Help: "Requests that the admission webhooks refused, by resource and reason: StatusWriter, Creator, Impersonated, RequesterForged, Owner, Forbidden or Invalid. A request refused for several reasons counts once for each.",
+	Help: "Requests that the admission webhooks refused, by resource and reason: StatusWriter, Creator, Impersonated, RequesterForged, Owner, DecisionForged, DecisionRefused, Forbidden or Invalid. A request refused for several reasons counts once for each.",
 }, []string{"resource", "reason"})
 
 // Collectors are the metrics of admission, for the registry of the manager.

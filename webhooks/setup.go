@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
@@ -51,6 +52,9 @@ func Setup(mgr ctrl.Manager, options Options) error {
 		return err
 	}
 	if err := registerValidator(mgr, safetyPolicyHook(), &safetyPolicies{reviewer: options.Policies}); err != nil {
+		return err
+	}
+	if err := register(mgr, approvalRequestHook(), &approvalRequests{authorizer: asks, clock: clock.RealClock{}}); err != nil {
 		return err
 	}
 	if err := registerValidator(mgr, playbookHook(), &playbooks{}); err != nil {

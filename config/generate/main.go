@@ -44,11 +44,10 @@ func generate(root string) error {
 	}
 	mutating, validating := webhooks.Configurations(namespace)
 	files := map[string][]any{
-		"config/webhook/manifests.yaml":                 {mutating, validating},
-		"config/admissionpolicy/unavailable-kinds.yaml": {statusguard.UnavailablePolicy(), statusguard.Binding(statusguard.UnavailablePolicyName)},
-		"config/rbac/kubernaut-manager.yaml":            managerRoles(),
-		"config/rbac/action-accounts.yaml":              actionRoles(),
-		"config/certmanager/rbac.yaml":                  certManagerRoles(),
+		"config/webhook/manifests.yaml":      {mutating, validating},
+		"config/rbac/kubernaut-manager.yaml": managerRoles(),
+		"config/rbac/action-accounts.yaml":   actionRoles(),
+		"config/certmanager/rbac.yaml":       certManagerRoles(),
 	}
 	for _, policy := range statusguard.New(namespace).Policies() {
 		file := strings.TrimPrefix(policy.Name, "kubernaut-") + ".yaml"

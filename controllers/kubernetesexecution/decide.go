@@ -134,7 +134,7 @@ func (d *decider) validating() Next {
 		// The policies wake it, or the workflow, which limits how long a hold may last.
 		d.holds(found)
 		return Next{Then: thenRest}
-	case found.Decision == nil || found.Preparation == nil || !lets(d.Execution, found.Decision.Verdict):
+	case found.Decision == nil || found.Preparation == nil || !lets(d.Execution, found):
 		d.validated(found)
 		return d.untouched(d.refused(found))
 	}
@@ -148,12 +148,14 @@ func (d *decider) untouched(next Next) Next {
 	return next
 }
 
-// lets says whether a verdict lets the execution go on. Restoring captured state waits for nobody: only a deny stops it.
-func lets(execution *kubernetesexecutionv1.KubernetesExecution, verdict shared.Verdict) bool {
-	switch verdict {
+// lets says whether what was found lets the execution go on. Restoring captured state waits for nobody: only a deny stops it.
+func lets(execution *kubernetesexecutionv1.KubernetesExecution, found *Validation) bool {
+	switch found.Decision.Verdict {
 	case shared.VerdictAllow:
-		return true
-	case shared.VerdictHold, shared.VerdictRequireApproval:
+		return undoes(execution) || uncovered(execution, found) == ""
+	case shared.VerdictRequireApproval:
+		return undoes(execution) || found.Approval != nil && uncovered(execution, found) == ""
+	case shared.VerdictHold:
 		return undoes(execution)
 	case shared.VerdictDeny:
 		return false
@@ -174,12 +176,17 @@ func (d *decider) refused(found *Validation) Next {
 	switch decision.Verdict {
 	case shared.VerdictRequireApproval:
 		reason, said = ReasonApprovalNotCovered, "requires an approval that it does not have"
-	case shared.VerdictDeny, shared.VerdictAllow, shared.VerdictHold:
+	case shared.VerdictAllow:
+		reason, said = ReasonApprovalNotCovered, "allowed it, but its strategy requires an approval that it does not have"
+	case shared.VerdictDeny, shared.VerdictHold:
 	}
 	message := fmt.Sprintf("the safety gate was asked about step %d (%s) just before it would %s, and %s",
 		d.Execution.Spec.StepIndex, d.Execution.Spec.StepName, d.verb(), said)
 	if decider := decision.DeciderText(); decider != "" {
 		message += ": " + decider
+	}
+	if why := uncovered(d.Execution, found); why != "" {
+		message += "; " + why
 	}
 	return d.endedAs(condition, reason, shared.ErrorPolicyDenied, message+". Nothing was written.")
 }

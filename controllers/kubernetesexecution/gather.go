@@ -35,6 +35,8 @@ type Validation struct {
 	Preparation *effects.Preparation
 	// Decision is the gate's; nil if it was not asked.
 	Decision *shared.Decision
+	// Approval is what people have approved; nil if the step needs no approval.
+	Approval *Approval
 	// Err says why there is no preparation or no decision.
 	Err error
 }
@@ -97,10 +99,10 @@ func (r *Reconciler) validate(ctx context.Context, execution *kubernetesexecutio
 			preparation.Target)
 		return &Validation{Preparation: preparation, Err: machinery.Typed(shared.ErrorValidation, err)}
 	}
-	return r.judge(ctx, preparation, JudgeRequest{
+	return r.withApproval(ctx, workflow, execution, r.judge(ctx, preparation, JudgeRequest{
 		Stage: safetyv1alpha1.StageStep, Workflow: workflow, StepIndex: execution.Spec.StepIndex, Attempt: execution.Spec.Attempt,
 		Expected: execution.Spec.ExpectedTarget, Preparation: preparation, RollbackAction: rollsBackByAction(execution, workflow),
-	})
+	}))
 }
 
 // judge has the gate speak.

@@ -16,12 +16,16 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	safetyv1alpha1 "kubernaut.io/kubernaut/api/safety/v1alpha1"
 	"kubernaut.io/kubernaut/api/shared"
 	"kubernaut.io/kubernaut/controllers/kubernetesexecution/actions"
 )
 
 // VerbRemediate is the virtual verb by which an admin lets someone have an object repaired without letting them change it.
 const VerbRemediate = "remediate"
+
+// VerbApprove is the virtual verb, on approvalrequests, by which an admin lets someone approve what changes in a namespace.
+const VerbApprove = "approve"
 
 // parallel is how many reviews are under way at once.
 const parallel = 8
@@ -102,6 +106,29 @@ func resourceOf(mapper meta.RESTMapper, target *shared.Target) (schema.GroupVers
 		return resource, fmt.Errorf("ask the API server for the resource of %s; try again: %w", kind.Kind, err)
 	}
 	return resource, nil
+}
+
+// Approve is what deciding about changes of the targets needs: the verb approve in the namespace of each, cluster-wide for one
+// without; and, where nothing has a target, in the namespace of the request.
+func Approve(namespace string, targets []*shared.Target, path *field.Path) []Need {
+	var namespaces []string
+	for _, target := range targets {
+		if target != nil {
+			namespaces = append(namespaces, target.Namespace)
+		}
+	}
+	if len(namespaces) == 0 {
+		namespaces = []string{namespace}
+	}
+	slices.Sort(namespaces)
+	namespaces = slices.Compact(namespaces)
+	needs := make([]Need, len(namespaces))
+	for i, at := range namespaces {
+		needs[i] = Need{Path: path, Permission: Permission{
+			Verb: VerbApprove, Group: safetyv1alpha1.GroupVersion.Group, Resource: "approvalrequests", Namespace: at,
+		}}
+	}
+	return needs
 }
 
 // RemediateSteps is what a workflow that is made for a request needs: the verb remediate on the target of every step and of every

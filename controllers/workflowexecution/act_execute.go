@@ -30,6 +30,9 @@ func (r *Reconciler) act(ctx context.Context, workflow *workflowexecutionv1.Work
 	for _, spec := range next.create {
 		problems = append(problems, r.ensureExecution(ctx, workflow, spec))
 	}
+	if next.asks != nil {
+		problems = append(problems, r.ensureApproval(ctx, workflow, *next.asks))
+	}
 	return errors.Join(problems...)
 }
 

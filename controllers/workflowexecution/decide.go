@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	kubernetesexecutionv1 "kubernaut.io/kubernaut/api/kubernetesexecution/v1"
+	safetyv1alpha1 "kubernaut.io/kubernaut/api/safety/v1alpha1"
 	"kubernaut.io/kubernaut/api/shared"
 	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
 	"kubernaut.io/kubernaut/controllers/kubernetesexecution"
@@ -50,6 +51,8 @@ const executionGrace = 30 * time.Second
 type decision struct {
 	status workflowexecutionv1.WorkflowExecutionStatus
 	create []kubernetesexecutionv1.KubernetesExecutionSpec
+	// asks is the ApprovalRequest that the status names and that is to be made.
+	asks *safetyv1alpha1.ApprovalRequestSpec
 	// cancel names the executions that are to make no write that has not begun.
 	cancel []string
 	// remove deletes the workflow, and release lets it go that somebody has deleted.
@@ -249,7 +252,7 @@ func (d *decider) validate() {
 		d.fail(noStep, shared.ErrorValidation, d.graphError.Error())
 		return
 	}
-	if d.forbidden() {
+	if d.refusedByPeople() || d.forbidden() {
 		return
 	}
 	for _, i := range d.graph.Order() {
@@ -262,17 +265,24 @@ func (d *decider) validate() {
 	if d.nothingToUndo() {
 		return
 	}
-	if !d.sameHold() && !d.sameLock() {
+	if !d.sameHold() && !d.sameLock() && !d.sameApproval() {
 		d.recordValidation()
 	}
 	if i, refused := d.hardest(); refused {
 		d.refuse(i)
 		return
 	}
+	if d.mode != shared.ModeDryRun && !d.approved() {
+		return
+	}
 	d.resume()
-	d.conditions.True(workflowexecutionv1.ConditionValidated, ReasonAllowed, "every step was tried by a dry run and allowed by the safety gate")
+	d.conditions.True(workflowexecutionv1.ConditionValidated, ReasonAllowed, everyStepAllowed)
 	if d.mode == shared.ModeDryRun {
-		d.complete(workflowexecutionv1.OutcomeDryRun, ReasonDryRun, "nothing was changed: status.validation.dryRun shows what would have been done")
+		message := "nothing was changed: status.validation.dryRun shows what would have been done"
+		if want := d.wants(); want != nil {
+			message += fmt.Sprintf(", with the approval of %d", want.approvers)
+		}
+		d.complete(workflowexecutionv1.OutcomeDryRun, ReasonDryRun, message)
 		return
 	}
 	if !d.locked() {
@@ -283,30 +293,33 @@ func (d *decider) validate() {
 	d.advance()
 }
 
+const everyStepAllowed = "every step was tried by a dry run and allowed by the safety gate"
+
 // hardest is the step with the hardest verdict, the first such in the order of the list, and whether it keeps the workflow
-// from running. This version does not wait for approval: the need for one is a refusal.
+// from running. The need for an approval does not: whether there is one is looked at afterwards.
 func (d *decider) hardest() (step int, refused bool) {
-	order := []shared.Verdict{shared.VerdictDeny, shared.VerdictHold, shared.VerdictRequireApproval}
+	order := []shared.Verdict{shared.VerdictDeny, shared.VerdictHold}
 	for _, verdict := range order {
 		if i := slices.IndexFunc(d.steps, func(a assessment) bool { return a.decision.Verdict == verdict }); i >= 0 {
 			return i, true
 		}
 	}
-	i := slices.IndexFunc(d.steps, func(a assessment) bool { return a.decision.Verdict != shared.VerdictAllow })
-	return i, i >= 0
+	unknown := func(a assessment) bool {
+		return a.decision.Verdict != shared.VerdictAllow && a.decision.Verdict != shared.VerdictRequireApproval
+	}
+	if i := slices.IndexFunc(d.steps, unknown); i >= 0 {
+		return i, true
+	}
+	return slices.IndexFunc(d.steps, func(a assessment) bool { return a.decision.Verdict == shared.VerdictRequireApproval }), false
 }
 
 func (d *decider) refuse(i int) {
 	verdict := d.steps[i].decision
-	reason := fmt.Sprintf("the safety gate says %s to %s: %s", verdict.Verdict, d.judged(i), verdict.DeciderText())
-	switch verdict.Verdict {
-	case shared.VerdictHold:
+	if verdict.Verdict == shared.VerdictHold {
 		d.hold(i)
 		return
-	case shared.VerdictRequireApproval:
-		reason += "; this version cannot ask for approval"
-	case shared.VerdictDeny, shared.VerdictAllow:
 	}
+	reason := fmt.Sprintf("the safety gate says %s to %s: %s", verdict.Verdict, d.judged(i), verdict.DeciderText())
 	d.conditions.False(workflowexecutionv1.ConditionValidated, ReasonPolicyDenied, reason)
 	d.fail(i, shared.ErrorPolicyDenied, reason)
 }
@@ -327,13 +340,10 @@ func (d *decider) recordValidation() {
 			OfRollbackAction: step.ofRollbackAction,
 			Rules:            step.decision.Rules[:min(len(step.decision.Rules), maxStepRules)],
 		})
-		for _, change := range step.preparation.DryRun {
-			if len(validation.DryRun) < maxDryRunChanges {
-				validation.DryRun = append(validation.DryRun, workflowexecutionv1.StepChange{Index: index, FieldChange: change})
-			}
-		}
 	}
-	if i, refused := d.hardest(); refused {
+	changes := d.changes()
+	validation.DryRun = changes[:min(len(changes), maxDryRunChanges)]
+	if i, _ := d.hardest(); i >= 0 {
 		validation.Verdict = d.steps[i].decision.Verdict
 	}
 	validation.SummaryDigest = summaryDigest(validation.DryRun)

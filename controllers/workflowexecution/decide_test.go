@@ -182,7 +182,6 @@ func TestValidatingRefuses(t *testing.T) {
 			c.s.steps[1] = assessment{err: machinery.Typed(shared.ErrorResourceNotFound, errors.New("gone"))}
 		}, shared.ErrorResourceNotFound, new(int32(1))},
 		"a step that the gate denies": {func(c *scenario) { c.s.steps[1].decision.Verdict = shared.VerdictDeny }, shared.ErrorPolicyDenied, new(int32(1))},
-		"a need for approval":         {func(c *scenario) { c.s.steps[0].decision.Verdict = shared.VerdictRequireApproval }, shared.ErrorPolicyDenied, new(int32(0))},
 		"a verdict that is none":      {func(c *scenario) { c.s.steps[0].decision.Verdict = "" }, shared.ErrorPolicyDenied, new(int32(0))},
 		"a verdict nobody knows":      {func(c *scenario) { c.s.steps[0].decision.Verdict = "Maybe" }, shared.ErrorPolicyDenied, new(int32(0))},
 		"the end of its time":         {func(c *scenario) { c.now = c.now.Add(6 * time.Minute) }, shared.ErrorTimeout, nil},

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"kubernaut.io/kubernaut/api/shared"
@@ -21,12 +22,17 @@ func suspended(workflow *workflowexecutionv1.WorkflowExecution) bool {
 
 // wait says why the workflow waits: from now on, or from when it began to wait. That time extends the limit of its phase.
 func (d *decider) wait(reason, message string) {
+	d.beginToWait()
+	d.conditions.True(workflowexecutionv1.ConditionSuspended, reason, message)
+	d.wakeAt = machinery.Earliest(d.wakeAt, holdEnd(d.workflow, d.status.WaitingSince))
+}
+
+// beginToWait begins the waiting, unless the workflow waits already. Who waits before any step runs holds no locks.
+func (d *decider) beginToWait() {
 	if d.status.WaitingSince == nil {
 		d.status.WaitingSince = &d.now
 		d.unlock = d.status.Phase == workflowexecutionv1.PhaseValidating // a crash may have left some
 	}
-	d.conditions.True(workflowexecutionv1.ConditionSuspended, reason, message)
-	d.wakeAt = machinery.Earliest(d.wakeAt, holdEnd(d.workflow, d.status.WaitingSince))
 }
 
 // resume ends the waiting, if any.
@@ -36,7 +42,9 @@ func (d *decider) resume() {
 	}
 	d.status.WaitedSeconds += seconds(d.now.Sub(d.status.WaitingSince.Time))
 	d.status.WaitingSince = nil
-	d.conditions.False(workflowexecutionv1.ConditionSuspended, ReasonResumed, "the workflow does not wait any more")
+	if meta.IsStatusConditionTrue(d.status.Conditions, workflowexecutionv1.ConditionSuspended) {
+		d.conditions.False(workflowexecutionv1.ConditionSuspended, ReasonResumed, "the workflow does not wait any more")
+	}
 }
 
 // seconds rounds up: the limit must not come too early.

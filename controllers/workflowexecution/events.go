@@ -21,6 +21,7 @@ const (
 	EventValidated         = "Validated"
 	EventPolicyDenied      = "PolicyDenied"
 	EventPolicyHold        = "PolicyHold"
+	EventApprovalRequested = "ApprovalRequested"
 	EventStepStarted       = "StepStarted"
 	EventStepCompleted     = "StepCompleted"
 	EventStepFailed        = "StepFailed"
@@ -47,6 +48,7 @@ func (r *Reconciler) announce(before *workflowexecutionv1.WorkflowExecution, nex
 		r.announceStep(before, i, after.Steps[i])
 	}
 	r.announceHold(before, after)
+	r.announceApproval(before, after)
 	r.announceRollback(before, after)
 	if before.Status.Phase == after.Phase || !after.Phase.Terminal() {
 		return

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -47,6 +48,8 @@ type snapshot struct {
 	steps []assessment
 	// owners are the controllers above the targets of the steps, by the target's UID.
 	owners map[types.UID][]shared.OwnedObject
+	// approval is the ApprovalRequest that the status names; only while validating.
+	approval approvalState
 	// locks is what came of taking the locks; nil before they were tried.
 	locks *lockState
 	// executions are those of this workflow, by name.
@@ -137,9 +140,12 @@ func (r *Reconciler) gather(ctx context.Context, workflow *workflowexecutionv1.W
 	return s, err
 }
 
-// gatherValidation finds out, in this order, whether everybody may do their part, and what the steps would change.
+// gatherValidation finds out, in this order, what people said, whether everybody may do their part, and what the steps would change.
 func (r *Reconciler) gatherValidation(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution, steps []shared.Step, s *snapshot) (err error) {
 	if s.mode, err = r.mode(ctx, workflow.Spec.Mode, steps); err != nil {
+		return err
+	}
+	if s.approval, err = r.gatherApproval(ctx, workflow); err != nil || s.approval.refused() {
 		return err
 	}
 	if s.denials, err = r.reviewRights(ctx, workflow); err != nil || len(s.denials) > 0 {
@@ -223,14 +229,24 @@ func (r *Reconciler) mode(ctx context.Context, mode shared.Mode, steps []shared.
 	return mode, nil
 }
 
-// assess prepares every step in order and has the gate judge it. A step that builds on an earlier one of the same target is
-// prepared on top of that step's result.
+// assess prepares every step and has the gate judge it. What people are to approve is always shown by a dry run.
 func (r *Reconciler) assess(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution, graph *planning.Graph) ([]assessment, error) {
+	dryRun := dryRunFirst(workflow.Spec.ExecutionStrategy) || approvalRequired(workflow.Spec.ExecutionStrategy)
+	assessments, err := r.assessSteps(ctx, workflow, graph, dryRun)
+	if err == nil && !dryRun && slices.ContainsFunc(assessments, func(a assessment) bool { return a.decision.Verdict == shared.VerdictRequireApproval }) {
+		return r.assessSteps(ctx, workflow, graph, true)
+	}
+	return assessments, err
+}
+
+// assessSteps prepares every step in order and has the gate judge it, with its rollbackAction. A step that builds on an earlier one
+// of the same target is prepared on top of that step's result.
+func (r *Reconciler) assessSteps(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution, graph *planning.Graph, dryRun bool) ([]assessment, error) {
 	steps := workflow.Definition().Steps
 	assessments := make([]assessment, len(steps))
 	results := map[string]*unstructured.Unstructured{}
 	for _, i := range graph.Order() {
-		assessed, err := r.assessAction(ctx, workflow, i, &steps[i].Action, results, false)
+		assessed, err := r.assessAction(ctx, workflow, i, &steps[i].Action, results, false, dryRun)
 		if err != nil {
 			return nil, fmt.Errorf("step %q: %w", steps[i].Name, err)
 		}
@@ -238,7 +254,7 @@ func (r *Reconciler) assess(ctx context.Context, workflow *workflowexecutionv1.W
 			results[key] = assessed.preparation.Result
 		}
 		if rollback := steps[i].RollbackAction; rollback != nil && assessed.err == nil {
-			judged, err := r.assessAction(ctx, workflow, i, rollback, results, true)
+			judged, err := r.assessAction(ctx, workflow, i, rollback, results, true, dryRun)
 			if err != nil {
 				return nil, fmt.Errorf("rollbackAction of step %q: %w", steps[i].Name, err)
 			}
@@ -253,7 +269,7 @@ func (r *Reconciler) assess(ctx context.Context, workflow *workflowexecutionv1.W
 // it. Its error is transient.
 func (r *Reconciler) assessAction(
 	ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution, i int, action *shared.Action,
-	results map[string]*unstructured.Unstructured, rollback bool,
+	results map[string]*unstructured.Unstructured, rollback, dryRun bool,
 ) (assessment, error) {
 	question := kubernetesexecution.JudgeRequest{
 		Stage: safetyv1alpha1.StagePlan, Workflow: workflow, StepIndex: int32(i), RollbackAction: rollback, //nolint:gosec // at most 100 steps
@@ -265,10 +281,10 @@ func (r *Reconciler) assessAction(
 	var err error
 	if undoesAnother(workflow) && workflow.Status.Plan.Undo.Steps[i].RestoreFrom != "" {
 		question.Stage = safetyv1alpha1.StageRollback
-		preparation, err = r.prepareUndo(ctx, workflow, i, base)
+		preparation, err = r.prepareUndo(ctx, workflow, i, base, dryRun)
 	} else {
 		preparation, err = r.Effects.Prepare(ctx, effects.Request{
-			Action: action, Occasion: occasion, Base: base, DryRun: dryRunFirst(workflow.Spec.ExecutionStrategy),
+			Action: action, Occasion: occasion, Base: base, DryRun: dryRun,
 		})
 	}
 	if err != nil && machinery.IsTransient(err) {
@@ -352,13 +368,17 @@ func (r *Reconciler) gatherUncached(ctx context.Context, workflow *workflowexecu
 	case machinery.OwnedBy(&execution, workflow):
 		s.executions[name] = &execution
 	default:
-		owner := "nothing"
-		if ref := metav1.GetControllerOf(&execution); ref != nil {
-			owner = ref.Kind + " " + ref.Name + " with UID " + string(ref.UID)
-		}
-		s.foreign[name] = owner
+		s.foreign[name] = ownerText(&execution)
 	}
 	return nil
+}
+
+// ownerText names the controller of an object, for people.
+func ownerText(object metav1.Object) string {
+	if ref := metav1.GetControllerOf(object); ref != nil {
+		return ref.Kind + " " + ref.Name + " with UID " + string(ref.UID)
+	}
+	return "nothing"
 }
 
 // gatherTargets reads the targets of the plan from the cache, in its order.

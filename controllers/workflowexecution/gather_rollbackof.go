@@ -132,7 +132,7 @@ func (r *Reconciler) beingUndone(ctx context.Context, workflow *workflowexecutio
 }
 
 // prepareUndo prepares restoring what an execution of the undone workflow captured, on top of what the steps before leave.
-func (r *Reconciler) prepareUndo(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution, i int, base *unstructured.Unstructured) (*effects.Preparation, error) {
+func (r *Reconciler) prepareUndo(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution, i int, base *unstructured.Unstructured, dryRun bool) (*effects.Preparation, error) {
 	name := workflow.Status.Plan.Undo.Steps[i].RestoreFrom
 	origin := &kubernetesexecutionv1.KubernetesExecution{}
 	err := r.Clients.Live.Get(ctx, client.ObjectKey{Namespace: workflow.Namespace, Name: name}, origin)
@@ -147,6 +147,6 @@ func (r *Reconciler) prepareUndo(ctx context.Context, workflow *workflowexecutio
 	}
 	return r.Effects.PrepareRestore(ctx, effects.RestoreRequest{
 		Action: origin.Spec.Action, Captured: origin.Status.Inverse, Seen: origin.Status.DryRun,
-		DryRun: dryRunFirst(workflow.Spec.ExecutionStrategy), Base: base,
+		DryRun: dryRun, Base: base,
 	})
 }

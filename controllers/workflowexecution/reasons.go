@@ -16,6 +16,17 @@ const (
 	ReasonPolicyHold = "PolicyHold"
 	ReasonSuspended  = "Suspended"
 	ReasonResumed    = "Resumed"
+	// ReasonAwaitingApproval and the six after it are those of Approved.
+	ReasonAwaitingApproval = "AwaitingApproval"
+	ReasonApproved         = "Approved"
+	ReasonApprovalRejected = "Rejected"
+	ReasonApprovalExpired  = "Expired"
+	ReasonApprovalVoid     = "Void"
+	ReasonNotRequired      = "NotRequired"
+	// ReasonNotApprovable says that nobody could be shown what they approve.
+	ReasonNotApprovable = "NotApprovable"
+	// ReasonApprovalRequired is that of Validated=False while people have not approved what the gate wants approved.
+	ReasonApprovalRequired = "ApprovalRequired"
 	// ReasonLocked and the three after it are those of TargetsLocked.
 	ReasonLocked         = "Locked"
 	ReasonLockedByOther  = "LockedByOther"

@@ -25,6 +25,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	kubernetesexecutionv1 "kubernaut.io/kubernaut/api/kubernetesexecution/v1"
+	safetyv1alpha1 "kubernaut.io/kubernaut/api/safety/v1alpha1"
 	"kubernaut.io/kubernaut/api/shared"
 	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
 	"kubernaut.io/kubernaut/controllers/kubernetesexecution"
@@ -114,11 +115,15 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, options controller.Optio
 		WithOptions(options).
 		For(&workflowexecutionv1.WorkflowExecution{}).
 		Owns(&kubernetesexecutionv1.KubernetesExecution{}).
+		Owns(&safetyv1alpha1.ApprovalRequest{}).
 		Watches(&workflowexecutionv1.WorkflowExecution{}, r.lockReleases()).
 		Watches(&appsv1.Deployment{}, r.workflowsOf(appsv1.SchemeGroupVersion.WithKind("Deployment")), moved).
 		Watches(&appsv1.StatefulSet{}, r.workflowsOf(appsv1.SchemeGroupVersion.WithKind("StatefulSet")), moved).
 		Watches(&appsv1.DaemonSet{}, r.workflowsOf(appsv1.SchemeGroupVersion.WithKind("DaemonSet")), moved).
 		Watches(&corev1.Node{}, r.workflowsOf(corev1.SchemeGroupVersion.WithKind("Node")), moved)
+	if err := r.watchApprovals(mgr, build); err != nil {
+		return err
+	}
 	if r.PolicyChanges != nil {
 		build = build.WatchesRawSource(machinery.OnChange(r.PolicyChanges, r.waitingOnes))
 	}

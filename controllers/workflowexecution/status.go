@@ -1,9 +1,6 @@
 package workflowexecution
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"slices"
 	"strings"
 	"time"
@@ -13,6 +10,7 @@ import (
 
 	"kubernaut.io/kubernaut/api/shared"
 	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
+	"kubernaut.io/kubernaut/controllers/approvalrequest"
 	"kubernaut.io/kubernaut/controllers/machinery"
 	"kubernaut.io/kubernaut/controllers/workflowexecution/planning"
 )
@@ -38,12 +36,15 @@ const (
 // waits has the limit of its waiting instead.
 func phaseDeadline(workflow *workflowexecutionv1.WorkflowExecution) time.Time {
 	status := &workflow.Status
-	if status.WaitingSince != nil {
-		return holdEnd(workflow, status.WaitingSince)
-	}
 	limits := workflow.Spec.Timeouts
 	if limits == nil {
 		limits = &workflowexecutionv1.WorkflowTimeouts{}
+	}
+	if awaitsApproval(workflow) {
+		return status.WaitingSince.Add(approvalLimit(workflow) + duration(limits.Validation, defaultValidation))
+	}
+	if status.WaitingSince != nil {
+		return holdEnd(workflow, status.WaitingSince)
 	}
 	switch status.Phase {
 	case "":
@@ -103,14 +104,13 @@ func stabilizationWindow(workflow *workflowexecutionv1.WorkflowExecution) time.D
 
 func targetUID(target workflowexecutionv1.PlannedTarget) types.UID { return types.UID(target.UID) }
 
-// summaryDigest is SHA-256 over the JSON of the changes.
+// summaryDigest is SHA-256 over the changes; empty for what is no JSON, which nothing equals.
 func summaryDigest(changes []workflowexecutionv1.StepChange) string {
-	text, err := json.Marshal(changes)
+	digest, err := approvalrequest.Digest(changes)
 	if err != nil {
 		return ""
 	}
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:])
+	return digest
 }
 
 // count sets what sums up the steps.

@@ -38,15 +38,12 @@ func causes(err error) []string {
 var _ = Describe("Validation", func() {
 	It("says all that is wrong with a WorkflowExecution in one answer", func(ctx SpecContext) {
 		before := deniedTotal("workflowexecutions")
-		err := alice.Create(ctx, workflow("wrong-", func(w *workflowexecutionv1.WorkflowExecution) {
-			w.Spec.ExecutionStrategy = &shared.ExecutionStrategy{ApprovalRequired: new(true)}
-		},
+		err := alice.Create(ctx, workflow("wrong-", nil,
 			step("a", "nobody"),
 			step("b"),
 			shared.Step{Name: "image", Action: shared.Action{Type: shared.ActionUpdateImage, UpdateImage: &shared.UpdateImage{Namespace: "Shop", Name: "cart", Container: "app", Image: "a b"}}},
 		))
 		Expect(causes(err)).To(ConsistOf(
-			"spec.executionStrategy.approvalRequired",
 			"spec.workflowDefinition.steps[0].dependsOn[0]",
 			"spec.workflowDefinition.steps[2].action.updateImage.namespace",
 			"spec.workflowDefinition.steps[2].action.updateImage.image",
@@ -79,17 +76,6 @@ var _ = Describe("Validation", func() {
 			"spec.signalContext.labels[pod]"))
 	})
 
-	DescribeTable("refuses what no controller carries out yet",
-		func(ctx SpecContext, path string, change func(*workflowexecutionv1.WorkflowExecutionSpec)) {
-			err := alice.Create(ctx, workflow("unavailable-", func(w *workflowexecutionv1.WorkflowExecution) { change(&w.Spec) }, step("a")))
-			Expect(causes(err)).To(ContainElement(path))
-			Expect(err).To(MatchError(ContainSubstring("no controller of this version")))
-		},
-		Entry("approval", "spec.executionStrategy.approvalRequired", func(s *workflowexecutionv1.WorkflowExecutionSpec) {
-			s.ExecutionStrategy = &shared.ExecutionStrategy{ApprovalRequired: new(true)}
-		}),
-	)
-
 	It("lets a workflow be suspended and cancelled", func(ctx SpecContext) {
 		w := workflow("later-", nil, step("a"))
 		Expect(alice.Create(ctx, w)).To(Succeed())
@@ -102,10 +88,6 @@ var _ = Describe("Validation", func() {
 		Expect(alice.Create(ctx, r)).To(Succeed())
 		r.Spec.Cancel = new(true)
 		Expect(alice.Update(ctx, r)).To(Succeed())
-	})
-
-	It("refuses ApprovalRequest, which nothing evaluates yet", func(ctx SpecContext) {
-		Expect(admin.Create(ctx, approvalRequest("mine"))).To(MatchError(ContainSubstring("ApprovalRequest objects are not evaluated yet by this version")))
 	})
 
 	It("says all that is wrong with a Playbook in one answer, also when it is changed", func(ctx SpecContext) {

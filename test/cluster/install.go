@@ -213,21 +213,20 @@ func (a *applier) established(ctx context.Context, objects []*unstructured.Unstr
 }
 
 // guarded waits until the admission policies take effect, some seconds after they were created. It tries, as a dry run, to
-// create what the policy of unavailable kinds refuses. The API server reads policies in the order in which they were
-// created and compiles all that it has at once: when this one refuses, so does the status guard, which was applied before it.
+// create what the creation guard refuses, of a kind without a mutating webhook. The API server reads policies in the order in which
+// they were created and compiles all that it has at once: when this one refuses, so do the others, which were applied before it.
 func (a *applier) guarded(ctx context.Context) error {
-	hash := strings.Repeat("0", 64)
 	probe := &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": "safety.kubernaut.io/v1alpha1", "kind": "ApprovalRequest",
+		"apiVersion": "remediationprocessing.kubernaut.io/v1", "kind": "RemediationProcessing",
 		"metadata": map[string]any{"generateName": "install-probe-", "namespace": metav1.NamespaceDefault},
 		"spec": map[string]any{
-			"workflowExecutionRef": map[string]any{"name": "none", "uid": "00000000-0000-0000-0000-000000000000"},
-			"planDigest":           hash, "summaryDigest": hash, "requiredApprovals": int64(1),
-			"requestedBy": map[string]any{"username": "nobody"}, "expiresAt": "2000-01-01T00:00:00Z",
+			"remediationRequestRef": map[string]any{"name": "none", "uid": "00000000-0000-0000-0000-000000000000"},
+			"signalContext":         map[string]any{"name": "none"},
+			"target":                map[string]any{"apiVersion": "v1", "kind": "Pod", "name": "none", "namespace": metav1.NamespaceDefault},
 		},
 	}}
 	resource := a.client.Resource(schema.GroupVersionResource{
-		Group: "safety.kubernaut.io", Version: "v1alpha1", Resource: "approvalrequests",
+		Group: "remediationprocessing.kubernaut.io", Version: "v1", Resource: "remediationprocessings",
 	}).Namespace(metav1.NamespaceDefault)
 	var last error
 	err := wait.PollUntilContextTimeout(ctx, pollInterval, policyTimeout, true, func(ctx context.Context) (bool, error) {

@@ -62,9 +62,8 @@ func KeepWorkflowExecution(workflow, old *workflowexecutionv1.WorkflowExecution)
 }
 
 // ValidateWorkflowExecution checks a new workflow that caller creates.
-func ValidateWorkflowExecution(workflow *workflowexecutionv1.WorkflowExecution, caller shared.Requester, orchestrator bool) field.ErrorList {
+func ValidateWorkflowExecution(workflow *workflowexecutionv1.WorkflowExecution, caller shared.Requester, orchestrator bool) (errs field.ErrorList) {
 	spec := &workflow.Spec
-	errs := refuseUnavailable(spec, unavailableInWorkflows())
 	switch {
 	case delegated(workflow, orchestrator):
 		if spec.RequestedBy.Username == "" {
@@ -134,8 +133,7 @@ func UndoneSteps(other *workflowexecutionv1.WorkflowExecution) *shared.WorkflowD
 
 // ValidateWorkflowExecutionUpdate checks a change. What the spec may change at all is a rule of the CRD.
 func ValidateWorkflowExecutionUpdate(workflow, old *workflowexecutionv1.WorkflowExecution) field.ErrorList {
-	errs := annotationUnchanged(workflow.Annotations, old.Annotations)
-	return append(errs, refuseUnavailable(&workflow.Spec, unavailableInWorkflows())...)
+	return annotationUnchanged(workflow.Annotations, old.Annotations)
 }
 
 // ValidateDefinition checks a workflow definition, wherever it stands: names, order and the parameters of its actions.

@@ -149,12 +149,6 @@ func TestValidateWorkflowExecution(t *testing.T) {
 				s.Timeouts = &workflowexecutionv1.WorkflowTimeouts{Workflow: seconds(120)}
 			}),
 		},
-		"everything that no controller carries out is refused at once": {
-			workflow: change(workflow(step("a")), func(s *workflowexecutionv1.WorkflowExecutionSpec) {
-				s.ExecutionStrategy = &shared.ExecutionStrategy{ApprovalRequired: new(true)}
-			}),
-			want: map[string]string{"spec.executionStrategy.approvalRequired": "leave it out"},
-		},
 		"a rollback action is checked like an action": {
 			workflow: change(workflow(step("a")), func(s *workflowexecutionv1.WorkflowExecutionSpec) {
 				s.WorkflowDefinition.Steps[0].Rollback = shared.RollbackAction
@@ -167,10 +161,10 @@ func TestValidateWorkflowExecution(t *testing.T) {
 				s.Suspend, s.Cancel = new(true), workflowexecutionv1.CancelFinishStep
 			}),
 		},
-		"values that ask for nothing are accepted": {
+		"a workflow that wants to be approved, and not suspended, is accepted": {
 			workflow: change(workflow(step("a")), func(s *workflowexecutionv1.WorkflowExecutionSpec) {
 				s.Suspend = new(false)
-				s.ExecutionStrategy = &shared.ExecutionStrategy{ApprovalRequired: new(false)}
+				s.ExecutionStrategy = &shared.ExecutionStrategy{ApprovalRequired: new(true)}
 			}),
 		},
 		"a workflow that undoes another": {

@@ -232,6 +232,9 @@ func written(t *testing.T, d document) []byte {
 		}
 		maps.DeleteFunc(fields, func(_ string, value any) bool { return value == nil })
 	}
+	if d.Status.Phase == "" {
+		delete(content, "status")
+	}
 	data, err := json.Marshal(content)
 	if err != nil {
 		t.Fatal(err)
@@ -321,12 +324,72 @@ func TestPoliciesAndWebhookAgree(t *testing.T) {
 			}
 		}
 	}
+	for _, who := range []string{"a person", "a person with a token", "a member of masters", identity.WorkflowExecution + " with its token"} {
+		user := users()[who]
+		for was, before := range decisionLists(user.Username) {
+			for is, after := range decisionLists(user.Username) {
+				for _, phase := range []string{"", "pending", "approved", "rejected", "expired", "void"} {
+					for by, requester := range map[string]shared.Requester{
+						"another":              {Username: "bob", UID: "2"},
+						"another, without UID": {Username: "bob"},
+						"the same name":        {Username: user.Username},
+						"the same UID":         {Username: "bob", UID: user.UID},
+					} {
+						old, body := approval(before, phase, requester), approval(after, phase, requester)
+						agree(fmt.Sprintf("decisions of a request of %s, %q, changed by %s from %s to %s", by, phase, who, was, is), &admissionv1.AdmissionRequest{
+							Resource: metav1.GroupVersionResource{Group: "safety.kubernaut.io", Version: "v1alpha1", Resource: "approvalrequests"},
+							UserInfo: user, Operation: admissionv1.Update, Object: runtime.RawExtension{Raw: written(t, body)}, OldObject: runtime.RawExtension{Raw: written(t, old)},
+						})
+					}
+				}
+			}
+		}
+		created := approval(decisionLists(user.Username)["one of ours"], "", shared.Requester{Username: "bob"})
+		agree("a request created with a decision by "+who, &admissionv1.AdmissionRequest{
+			Resource: metav1.GroupVersionResource{Group: "safety.kubernaut.io", Version: "v1alpha1", Resource: "approvalrequests"},
+			UserInfo: user, Operation: admissionv1.Create, Object: runtime.RawExtension{Raw: written(t, created)},
+		})
+	}
 	for _, rule := range guard.Rules {
 		if rule.Policy != "" && refused[rule.Name] == 0 {
 			t.Errorf("no request is refused by rule %s", rule.Name)
 		}
 	}
 	t.Logf("%d requests, refusals by rule: %v", asked, refused)
+}
+
+// decisionLists are lists of decisions that differ in what the guard reads.
+func decisionLists(username string) map[string][]any {
+	decision := func(by, reason string) map[string]any {
+		d := map[string]any{"decision": "Approved", "reason": reason, "at": "2026-01-02T03:04:05Z"}
+		if by != "" {
+			d["by"] = by
+		}
+		return d
+	}
+	mine, theirs := decision(username, "fine"), decision("carol", "fine")
+	return map[string][]any{
+		"none":                 nil,
+		"one of ours":          {mine},
+		"one of another":       {theirs},
+		"one of nobody":        {decision("", "fine")},
+		"another's, then ours": {theirs, mine},
+		"ours, then another's": {mine, theirs},
+		"another's, changed":   {decision("carol", "not fine")},
+		"ours twice":           {mine, mine},
+		"three":                {theirs, decision("dave", "ok"), mine},
+	}
+}
+
+// approval is an ApprovalRequest as its workflow makes it.
+func approval(decisions []any, phase string, requester shared.Requester) document {
+	var d document
+	ref := shared.ObjectReference{Name: "owner", UID: "uid"}
+	d.Metadata.OwnerReferences = []metav1.OwnerReference{{
+		APIVersion: "workflowexecution.kubernaut.io/v1", Kind: "WorkflowExecution", Name: ref.Name, UID: ref.UID, Controller: new(true),
+	}}
+	d.Spec.RequestedBy, d.Spec.WorkflowExecutionRef, d.Spec.Decisions, d.Status.Phase = &requester, &ref, decisions, phase
+	return d
 }
 
 func requestedBy(t *testing.T, request *admissionv1.AdmissionRequest) *shared.Requester {

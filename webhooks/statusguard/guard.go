@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -96,7 +97,11 @@ type document struct {
 		RequestedBy           *shared.Requester       `json:"requestedBy"`
 		RemediationRequestRef *shared.ObjectReference `json:"remediationRequestRef"`
 		WorkflowExecutionRef  *shared.ObjectReference `json:"workflowExecutionRef"`
+		Decisions             []any                   `json:"decisions"`
 	} `json:"spec"`
+	Status struct {
+		Phase string `json:"phase"`
+	} `json:"status"`
 }
 
 func (g *Guard) gather(request *admissionv1.AdmissionRequest) (*facts, error) {
@@ -158,6 +163,44 @@ func (f *facts) user() shared.Requester {
 
 // serves says that the object is a workflow for a RemediationRequest.
 func (f *facts) serves() bool { return f.row.Requested && f.object.Spec.RemediationRequestRef != nil }
+
+// decides says that the request adds to the decisions of people.
+func (f *facts) decides() bool { return !f.creates() && f.added() != nil }
+
+// added is the first decision beyond those that there were; nil if there is none.
+func (f *facts) added() any {
+	if had := len(f.old.Spec.Decisions); len(f.object.Spec.Decisions) > had {
+		return f.object.Spec.Decisions[had]
+	}
+	return nil
+}
+
+func (f *facts) addsOneDecision() bool {
+	want := f.old.Spec.Decisions
+	if added := f.added(); added != nil {
+		want = append(slices.Clone(want), added)
+	}
+	return slices.EqualFunc(f.object.Spec.Decisions, want, func(a, b any) bool { return reflect.DeepEqual(a, b) })
+}
+
+// decidedBy is who made a decision, as it says; empty if it does not.
+func (*facts) decidedBy(decision any) string {
+	fields, is := decision.(map[string]any)
+	if !is {
+		return ""
+	}
+	by, is := fields["by"].(string)
+	if !is {
+		return ""
+	}
+	return by
+}
+
+// isRequester says that the caller is who asked for what is to be decided.
+func (f *facts) isRequester() bool {
+	requester, user := f.object.Spec.RequestedBy, f.request.UserInfo
+	return requester == nil || requester.Username == user.Username || requester.UID != "" && requester.UID == user.UID
+}
 
 // named is the owner that the spec names.
 func (f *facts) named() *shared.ObjectReference {

@@ -7,17 +7,16 @@ import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	safetyv1alpha1 "kubernaut.io/kubernaut/api/safety/v1alpha1"
 	"kubernaut.io/kubernaut/controllers/identity"
 )
 
 // Names of the policies, each with a binding of the same name.
 const (
-	PolicyName            = "kubernaut-status-guard"
-	CreationPolicyName    = "kubernaut-creation-guard"
-	RequesterPolicyName   = "kubernaut-requester-guard"
-	OwnerPolicyName       = "kubernaut-owner-guard"
-	UnavailablePolicyName = "kubernaut-unavailable-kinds"
+	PolicyName          = "kubernaut-status-guard"
+	CreationPolicyName  = "kubernaut-creation-guard"
+	RequesterPolicyName = "kubernaut-requester-guard"
+	OwnerPolicyName     = "kubernaut-owner-guard"
+	ApprovalPolicyName  = "kubernaut-approval-guard"
 )
 
 const (
@@ -82,6 +81,20 @@ func policies() []guardPolicy {
 			},
 			variables: ownerVariables(),
 		},
+		{
+			name: ApprovalPolicyName, operations: stored,
+			covers:    func(row Row) bool { return row.Decided },
+			variables: decisionVariables(),
+		},
+	}
+}
+
+func decisionVariables() []admissionregistrationv1.Variable {
+	return []admissionregistrationv1.Variable{
+		{Name: "decisions", Expression: "has(object.spec.decisions) ? object.spec.decisions : []"},
+		{Name: "before", Expression: "request.operation == 'UPDATE' && has(oldObject.spec.decisions) ? oldObject.spec.decisions : []"},
+		{Name: "added", Expression: "size(variables.decisions) > size(variables.before) ? [variables.decisions[size(variables.before)]] : []"},
+		{Name: "requester", Expression: "object.spec.requestedBy"},
 	}
 }
 
@@ -120,9 +133,10 @@ func (row Row) Writes(namespace string) string {
 	return StatusWrite + " && request.userInfo.username == " + literal(identity.Username(namespace, row.Writer)) + " && " + ownToken()
 }
 
-// Claims says in CEL that a request other than a status write claims an owner or a requester that the object did not have before.
+// Claims says in CEL that a request other than a status write claims an owner, a requester or a decision that the object did not
+// have before.
 func Claims() string {
-	return "request.operation == 'CREATE' || !(" + sameAnnotation() + ") || object.metadata.?ownerReferences.orValue([]).exists(r, " +
+	return "request.operation == 'CREATE' || !(" + sameAnnotation() + ") || object.?spec.?decisions != oldObject.?spec.?decisions || object.metadata.?ownerReferences.orValue([]).exists(r, " +
 		"!oldObject.metadata.?ownerReferences.orValue([]).exists(o, " + sameReference + "))"
 }
 
@@ -215,33 +229,6 @@ func (g *Guard) policy(p guardPolicy) *admissionregistrationv1.ValidatingAdmissi
 		}
 	}
 	return policy(p.name, rule, spec)
-}
-
-// UnavailablePolicy refuses new objects of the kinds that no controller of this version looks at, so that nobody relies on
-// them. The change that brings a kind deletes its row.
-func UnavailablePolicy() *admissionregistrationv1.ValidatingAdmissionPolicy {
-	rows := []struct{ resource, message string }{
-		{"approvalrequests", "ApprovalRequest objects are not evaluated yet by this version; no workflow waits for one"},
-	}
-	resources := make([]string, 0, len(rows))
-	messages := make([]string, 0, len(rows))
-	for _, row := range rows {
-		resources = append(resources, row.resource)
-		messages = append(messages, "  "+literal(row.resource)+": "+literal(row.message))
-	}
-	return policy(UnavailablePolicyName, admissionregistrationv1.RuleWithOperations{
-		Operations: []admissionregistrationv1.OperationType{admissionregistrationv1.Create},
-		Rule: admissionregistrationv1.Rule{
-			APIGroups: []string{safetyv1alpha1.GroupVersion.Group}, APIVersions: []string{"*"}, Resources: resources,
-		},
-	}, admissionregistrationv1.ValidatingAdmissionPolicySpec{
-		Variables: []admissionregistrationv1.Variable{{Name: "messages", Expression: "{\n" + strings.Join(messages, ",\n") + "\n}"}},
-		Validations: []admissionregistrationv1.Validation{{
-			Expression:        "false",
-			MessageExpression: "variables.messages[request.resource.resource]",
-			Reason:            new(metav1.StatusReasonForbidden),
-		}},
-	})
 }
 
 // Binding makes a policy deny, everywhere.

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	safetyv1alpha1 "kubernaut.io/kubernaut/api/safety/v1alpha1"
 	"kubernaut.io/kubernaut/api/shared"
 	"kubernaut.io/kubernaut/controllers/identity"
 )
@@ -18,6 +19,10 @@ const (
 	ReasonImpersonated    = "Impersonated"
 	ReasonRequesterForged = "RequesterForged"
 	ReasonOwner           = "Owner"
+	// ReasonDecisionForged is about a list of decisions that is not the old one and one in the caller's own name.
+	ReasonDecisionForged = "DecisionForged"
+	// ReasonDecisionRefused is about who may not decide, or not any more.
+	ReasonDecisionRefused = "DecisionRefused"
 )
 
 // Rule is one thing that the guard checks.
@@ -100,7 +105,7 @@ const onlyItself = "; only its own token may. Look in RBAC for who holds the ver
 
 // ruleList is all that the guard checks, in the order in which it answers.
 func ruleList(namespace string) []Rule {
-	return slices.Concat(statusRules(), creationRules(), requesterRules(namespace), ownerRules(), liveRules())
+	return slices.Concat(statusRules(), creationRules(), requesterRules(namespace), ownerRules(), decisionRules(), liveRules())
 }
 
 func statusRules() []Rule {
@@ -231,6 +236,60 @@ func ownerRules() []Rule {
 			says: sentence{
 				words("owner references to objects of Kubernaut are set when an object is created; nobody adds or changes them on "), theResource(),
 			},
+		},
+	}
+}
+
+func decisionRules() []Rule {
+	phase := part{cel: "oldObject.?status.?phase.orValue('')", text: func(f *facts) string { return f.old.Status.Phase }}
+	requester := part{cel: "variables.requester.username", text: func(f *facts) string { return f.object.Spec.RequestedBy.Username }}
+	return []Rule{
+		{
+			Name: "decisions-absent", Policy: ApprovalPolicyName, Reason: ReasonDecisionForged,
+			Expression: "request.operation != 'CREATE' || size(variables.decisions) == 0",
+			holds:      func(f *facts) bool { return !f.creates() || len(f.object.Spec.Decisions) == 0 },
+			says:       sentence{words("an ApprovalRequest is created without decisions: people add them one by one")},
+		},
+		{
+			Name: "decisions-kept", Policy: ApprovalPolicyName, Reason: ReasonDecisionForged,
+			Expression: "request.operation != 'UPDATE' || variables.decisions == variables.before + variables.added",
+			holds:      func(f *facts) bool { return f.creates() || f.addsOneDecision() },
+			says: sentence{
+				words("spec.decisions only grows, by one decision at its end: nobody changes, removes or reorders what others decided"),
+			},
+		},
+		{
+			Name: "decision-own", Policy: ApprovalPolicyName, Reason: ReasonDecisionForged,
+			Expression: "request.operation != 'UPDATE' || variables.added.all(d, d.?by.orValue('') == request.userInfo.username)",
+			holds:      func(f *facts) bool { return !f.decides() || f.decidedBy(f.added()) == f.request.UserInfo.Username },
+			says: sentence{
+				words("everybody decides in their own name, and you are "), theUser(), words(": leave by and at of the decision out, admission fills them in"),
+			},
+		},
+		{
+			Name: "decision-of-another", Policy: ApprovalPolicyName, Reason: ReasonDecisionRefused,
+			Expression: "request.operation != 'UPDATE' || size(variables.added) == 0 || (request.userInfo.username != variables.requester.username && " +
+				"(!has(variables.requester.uid) || !has(request.userInfo.uid) || variables.requester.uid == '' || variables.requester.uid != request.userInfo.uid))",
+			holds: func(f *facts) bool { return !f.decides() || !f.isRequester() },
+			says: sentence{
+				requester, words(" asked for what this request is about, and somebody else decides; to end it, set spec.cancel of the workflow"),
+			},
+		},
+		{
+			Name: "decision-once", Policy: ApprovalPolicyName, Reason: ReasonDecisionRefused,
+			Expression: "request.operation != 'UPDATE' || size(variables.added) == 0 || !variables.before.exists(d, d.?by.orValue('') == request.userInfo.username)",
+			holds: func(f *facts) bool {
+				return !f.decides() || !slices.ContainsFunc(f.old.Spec.Decisions, func(d any) bool { return f.decidedBy(d) == f.request.UserInfo.Username })
+			},
+			says: sentence{theUser(), words(" has decided already: one person decides once, and for good")},
+		},
+		{
+			Name: "decision-in-time", Policy: ApprovalPolicyName, Reason: ReasonDecisionRefused,
+			Expression: "request.operation != 'UPDATE' || size(variables.added) == 0 || oldObject.?status.?phase.orValue('pending') == 'pending'",
+			holds: func(f *facts) bool {
+				return !f.decides() || f.old.Status.Phase == "" || f.old.Status.Phase == string(safetyv1alpha1.PhasePending)
+			},
+			says: sentence{words("this request is "), phase, words(" and takes no decisions any more: kubernaut approvals shows what waits now")},
 		},
 	}
 }

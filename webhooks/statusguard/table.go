@@ -33,6 +33,8 @@ type Row struct {
 	Requested bool
 	// Owner is the kind that owns objects of this one, as their spec names it; nil for a kind that Kubernaut owns no object of.
 	Owner *Owner
+	// Decided says that people decide through the list spec.decisions.
+	Decided bool
 }
 
 // Owner is the kind that owns another.
@@ -103,6 +105,10 @@ func Rows() []Row {
 			Group: safetyv1alpha1.GroupVersion.Group, Version: safetyv1alpha1.GroupVersion.Version,
 			Kind: "ApprovalRequest", Resource: "approvalrequests", Writer: identity.WorkflowExecution,
 			Closing: "People decide through spec.decisions; the phase follows from them.",
+			Creator: identity.WorkflowExecution,
+			Instead: "Create a WorkflowExecution: it asks for the approval that its policies and its executionStrategy want.",
+			Owner:   ownedByWorkflow(),
+			Decided: true,
 		},
 		{
 			Group: catalogv1alpha1.GroupVersion.Group, Version: catalogv1alpha1.GroupVersion.Version,

@@ -12,11 +12,13 @@ import (
 // +kubebuilder:resource:path=approvalrequests,shortName=apr,categories=kubernaut,scope=Namespaced
 // +kubebuilder:printcolumn:name="Workflow",type=string,JSONPath=`.spec.workflowExecutionRef.name`
 // +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`
+// +kubebuilder:printcolumn:name="Approvals",type=integer,JSONPath=`.status.approvals`
 // +kubebuilder:printcolumn:name="Required",type=integer,JSONPath=`.spec.requiredApprovals`
 // +kubebuilder:printcolumn:name="Requested By",type=string,JSONPath=`.spec.requestedBy.username`
 // +kubebuilder:printcolumn:name="Expires",type=string,JSONPath=`.spec.expiresAt`
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=='Ready')].reason`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.conditions[?(@.type=='Ready')].message`,priority=1
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.phase) || oldSelf.status.phase == 'pending' || oldSelf.status.phase == 'approved' || (has(self.status) && has(self.status.phase) && self.status.phase == oldSelf.status.phase)",message="status.phase is terminal: rejected, expired and void never change"
 type ApprovalRequest struct {
 	metav1.TypeMeta `json:",inline"`
@@ -61,12 +63,13 @@ type ApprovalRequestSpec struct {
 	// +kubebuilder:validation:MinLength=64
 	// +kubebuilder:validation:MaxLength=64
 	PlanDigest string `json:"planDigest,omitempty"`
-	// summaryDigest is the SHA-256 over summary.
+	// summaryDigest is the SHA-256 over all that the steps would change, values uncut: that of status.validation of the workflow.
 	// +required
 	// +kubebuilder:validation:MinLength=64
 	// +kubebuilder:validation:MaxLength=64
 	SummaryDigest string `json:"summaryDigest,omitempty"`
-	// summary is what would change.
+	// summary is what would change: each field of each step, a step that changes no field by its name and target alone, and a
+	// rollbackAction, which has no field either, by what after says of it.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=200
@@ -178,6 +181,12 @@ const (
 	PhaseVoid     ApprovalPhase = "void"
 )
 
+// Decided says whether the phase takes no decision any more. An approved request may still become void.
+func (p ApprovalPhase) Decided() bool { return p != "" && p != PhasePending }
+
+// Terminal says whether nothing follows the phase.
+func (p ApprovalPhase) Terminal() bool { return p.Decided() && p != PhaseApproved }
+
 // ApprovalRequestStatus is what follows from the decisions.
 type ApprovalRequestStatus struct {
 	// conditions say where the object stands: Ready and Stalled in summary.
@@ -193,4 +202,9 @@ type ApprovalRequestStatus struct {
 	// phase is pending, approved, rejected, expired or void.
 	// +optional
 	Phase ApprovalPhase `json:"phase,omitempty"`
+	// approvals is how many people have approved.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=16
+	Approvals int32 `json:"approvals,omitempty"`
 }

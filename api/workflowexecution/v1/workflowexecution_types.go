@@ -22,6 +22,7 @@ import (
 // +kubebuilder:printcolumn:name="Failed Step",type=string,JSONPath=`.status.failedStepName`,priority=1
 // +kubebuilder:printcolumn:name="Error",type=string,JSONPath=`.status.errorType`,priority=1
 // +kubebuilder:printcolumn:name="Requested By",type=string,JSONPath=`.spec.requestedBy.username`,priority=1
+// +kubebuilder:printcolumn:name="Approval",type=string,JSONPath=`.status.approvalRequestRef`,priority=1
 // +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.conditions[?(@.type=='Ready')].message`,priority=1
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.phase) || !(oldSelf.status.phase in ['completed', 'failed']) || (has(self.status) && has(self.status.phase) && self.status.phase == oldSelf.status.phase)",message="status.phase is terminal: completed and failed never change"
 type WorkflowExecution struct {
@@ -158,6 +159,13 @@ type WorkflowTimeouts struct {
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('2h')",message="must be from 1s to 2h"
 	Workflow *metav1.Duration `json:"workflow,omitempty"`
+	// approval limits how long people have to approve, from 1s to 168h, default 1h.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('168h')",message="must be from 1s to 168h"
+	// +kubebuilder:default="1h0m0s"
+	Approval *metav1.Duration `json:"approval,omitempty"`
 	// hold limits how long a policy hold or a suspension may last, from 1s to 720h, default 24h.
 	// +optional
 	// +kubebuilder:validation:Type=string
@@ -421,7 +429,8 @@ type Validation struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=100
 	Decisions []StepDecision `json:"decisions,omitempty"`
-	// dryRun is what the steps would change, as the API server's dry run said; at most 200 fields.
+	// dryRun is what the steps would change, as the API server's dry run said, or, where a webhook supports none, as planned; at
+	// most 200 fields.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=200

@@ -543,6 +543,11 @@ func (in *WorkflowTimeouts) DeepCopyInto(out *WorkflowTimeouts) {
 		*out = new(metav1.Duration)
 		**out = **in
 	}
+	if in.Approval != nil {
+		in, out := &in.Approval, &out.Approval
+		*out = new(metav1.Duration)
+		**out = **in
+	}
 	if in.Hold != nil {
 		in, out := &in.Hold, &out.Hold
 		*out = new(metav1.Duration)

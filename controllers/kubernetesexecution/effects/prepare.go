@@ -59,6 +59,14 @@ type Preparation struct {
 	RollbackProven *bool
 }
 
+// Shown is what people see of the change: what the API server's dry run said, or, where a webhook supports none, what is planned.
+func (p *Preparation) Shown() []shared.FieldChange {
+	if p.DryRunUnsupported != "" {
+		return p.Changes
+	}
+	return p.DryRun
+}
+
 // Prepare reads the target, plans the action on it, captures the inverse, and tries the change if asked to. It changes
 // nothing. Errors have the class that the failure of the step has; those of machinery.IsTransient are worth another try.
 func (e *Effects) Prepare(ctx context.Context, request Request) (*Preparation, error) {
