@@ -27,7 +27,7 @@ import (
 func attacks(w *world) []attack {
 	return slices.Concat(
 		statusAttacks(w), creationAttacks(w), ownerAttacks(), requesterAttacks(w), rightsAttacks(), specAttacks(), lookAlikeAttacks(), sizeAttacks(),
-		labelAttacks(),
+		labelAttacks(), approvalAttacks(),
 	)
 }
 
@@ -120,6 +120,9 @@ func child(w *world, by, kind string) *unstructured.Unstructured {
 		object = &kubernetesexecutionv1.KubernetesExecution{Spec: kubernetesexecutionv1.KubernetesExecutionSpec{
 			WorkflowExecutionRef: workflowReference, StepName: "a", Attempt: 1, Purpose: kubernetesexecutionv1.PurposeExecute, PlanDigest: hash, Action: new(scale("cart")),
 		}}
+	case "ApprovalRequest":
+		owner = workflowReference
+		object = approvalRequest("")
 	default:
 		object = workflow("", func(x *workflowexecutionv1.WorkflowExecution) {
 			x.Spec.RemediationRequestRef, x.Spec.RequestedBy = &reference, somebody
@@ -140,7 +143,7 @@ func creatorOf(kind string) string {
 }
 
 func childKinds() []string {
-	return []string{"RemediationProcessing", "AIAnalysis", "WorkflowExecution", "KubernetesExecution"}
+	return []string{"RemediationProcessing", "AIAnalysis", "WorkflowExecution", "KubernetesExecution", "ApprovalRequest"}
 }
 
 // Creating by hand what only a controller creates.

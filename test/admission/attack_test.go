@@ -56,6 +56,7 @@ func awaitPolicies(ctx context.Context, w *world, answer gomegatypes.GomegaMatch
 			dry.create(ctx, everyRight, child(w, everyRight, "AIAnalysis")),
 			dry.patch(ctx, everyRight, "WorkflowExecution", types.MergePatchType, claim),
 			dry.patch(ctx, everyRight, "WorkflowExecution", types.MergePatchType, annotation),
+			dry.decide(ctx, everyRight, voidRequest, "add", "/-", says()),
 		} {
 			g.Expect(fmt.Sprint(err)).To(answer)
 		}
@@ -232,6 +233,8 @@ var _ = Describe("The attack table", Ordered, func() {
 			"validate-remediationrequest": "/validate-remediation-kubernaut-io-v1-remediationrequest",
 			"validate-workflowexecution":  "/validate-workflowexecution-kubernaut-io-v1-workflowexecution",
 			"validate-playbook":           "/validate-catalog-kubernaut-io-v1alpha1-playbook",
+			"stamp-approvalrequest":       "/mutate-safety-kubernaut-io-v1alpha1-approvalrequest",
+			"validate-approvalrequest":    "/validate-safety-kubernaut-io-v1alpha1-approvalrequest",
 		} {
 			between.forward("")
 			Expect(broken(ctx, rule, bothGuards)).To(BeEmpty(), rule)

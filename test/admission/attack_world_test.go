@@ -126,6 +126,7 @@ func newWorld(ctx context.Context) *world {
 	w.add(ctx, everyRight, certified("mallory", attackers))
 	person(ctx, "heidi", "get", "patch", "remediate")
 	w.add(ctx, heidi, certified("heidi"))
+	w.addApprovers(ctx)
 	for _, account := range append(identity.Controllers(), identity.Manager) {
 		w.add(ctx, account, tokened(operatorNamespace, account))
 	}

@@ -130,4 +130,5 @@ func createFixtures(ctx context.Context) {
 	for _, object := range objects {
 		Expect(admin.Create(ctx, object)).To(Succeed())
 	}
+	createApprovals(ctx)
 }

@@ -15,6 +15,7 @@ import (
 	kubernetesexecutionv1 "kubernaut.io/kubernaut/api/kubernetesexecution/v1"
 	remediationv1 "kubernaut.io/kubernaut/api/remediation/v1"
 	remediationprocessingv1 "kubernaut.io/kubernaut/api/remediationprocessing/v1"
+	safetyv1alpha1 "kubernaut.io/kubernaut/api/safety/v1alpha1"
 	"kubernaut.io/kubernaut/api/shared"
 	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
 )
@@ -75,6 +76,9 @@ func statusOf(object client.Object) (status, error) {
 	case *aianalysisv1.AIAnalysis:
 		p := o.Status.Phase
 		return status{string(p), p.Terminal(), p == aianalysisv1.PhaseFailed, o.Status.Conditions, o.Status.ObservedGeneration}, nil
+	case *safetyv1alpha1.ApprovalRequest:
+		p := o.Status.Phase
+		return status{string(p), p.Decided(), p.Terminal(), o.Status.Conditions, o.Status.ObservedGeneration}, nil
 	case *workflowexecutionv1.WorkflowExecution:
 		p := o.Status.Phase
 		return status{string(p), p.Terminal(), p == workflowexecutionv1.PhaseFailed, o.Status.Conditions, o.Status.ObservedGeneration}, nil
@@ -115,14 +119,17 @@ func workflowRules(o *workflowexecutionv1.WorkflowExecution, name string) (broke
 		broken = append(broken, fmt.Errorf("%s: invariant 11: failed without errorType or failureReason", name))
 	}
 	started := slices.ContainsFunc(s.Steps, func(step workflowexecutionv1.StepStatus) bool { return step.Attempts > 0 })
-	if started && (s.Validation == nil || s.Validation.Verdict != shared.VerdictAllow) {
-		broken = append(broken, fmt.Errorf("%s: invariant 12: a step was started without the verdict Allow", name))
+	allowed := s.Validation != nil && (s.Validation.Verdict == shared.VerdictAllow ||
+		s.Validation.Verdict == shared.VerdictRequireApproval && meta.IsStatusConditionTrue(s.Conditions, workflowexecutionv1.ConditionApproved))
+	if started && !allowed {
+		broken = append(broken, fmt.Errorf("%s: invariant 12: a step was started without the verdict Allow and without an approval", name))
 	}
 	return broken
 }
 
-// startsOn says whether an execution may start on a verdict: undoing waits for nobody, only a deny stops it.
+// startsOn says whether an execution may start on a verdict: undoing waits for nobody, only a deny stops it. That what requires an
+// approval has one, the workflow shows.
 func startsOn(purpose kubernetesexecutionv1.Purpose, verdict shared.Verdict) bool {
-	waits := verdict == shared.VerdictHold || verdict == shared.VerdictRequireApproval
-	return verdict == shared.VerdictAllow || purpose == kubernetesexecutionv1.PurposeRollBack && waits
+	return verdict == shared.VerdictAllow || verdict == shared.VerdictRequireApproval ||
+		purpose == kubernetesexecutionv1.PurposeRollBack && verdict == shared.VerdictHold
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"kubernaut.io/kubernaut/cmd/kubernaut/approvals"
 	"kubernaut.io/kubernaut/cmd/kubernaut/certs"
 	"kubernaut.io/kubernaut/cmd/kubernaut/policy"
 	"kubernaut.io/kubernaut/cmd/kubernaut/remediation"
@@ -25,6 +26,7 @@ func NewCommand() *cobra.Command {
 	root.SetFlagErrorFunc(terminal.FlagError)
 	root.AddCommand(newManagerCommand(), certs.NewCommand(), policy.NewCommand())
 	root.AddCommand(remediation.NewCommands()...)
+	root.AddCommand(approvals.NewCommands()...)
 	return root
 }
 
