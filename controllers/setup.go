@@ -168,6 +168,6 @@ func (s *setup) actionClients(action shared.ActionType) (machinery.Clients, erro
 // Collectors are the metrics of all controllers, to be registered once.
 func Collectors() []prometheus.Collector {
 	return slices.Concat(
-		remediationrequest.Collectors(), notification.Collectors(), workflowexecution.Collectors(), kubernetesexecution.Collectors(),
+		remediationrequest.Collectors(), notification.Collectors(), workflowexecution.Collectors(), approvalrequest.Collectors(), kubernetesexecution.Collectors(),
 	)
 }

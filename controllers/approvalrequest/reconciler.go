@@ -107,6 +107,7 @@ func (r *Reconciler) reconcile(ctx context.Context, key client.ObjectKey) machin
 		return machinery.Transient(client.IgnoreNotFound(err))
 	}
 	if written && request.Status.Phase != after.Status.Phase {
+		count(after, r.Clock.Now())
 		r.announce(after)
 	}
 	return machinery.Waiting(wakeAt)
