@@ -55,6 +55,12 @@ func TestAStepRunsOnlyAsItWasApproved(t *testing.T) {
 			p := s.Validation.Preparation
 			p.DryRun, p.Changes, p.DryRunUnsupported = nil, p.DryRun, "a webhook"
 		}},
+		"a rollbackAction, whatever it finds to change": {change: func(s situation) {
+			s.Validation.Approval.OfRollbackAction, s.Validation.Preparation.DryRun = true, []shared.FieldChange{scaled("8", "1")}
+		}},
+		"a rollbackAction for another reason": {change: func(s situation) {
+			s.Validation.Approval.OfRollbackAction, s.Validation.Decision.Rules[0].Code = true, "worse"
+		}, want: "it does not name the reason irreversible/worse"},
 		"no request": {change: func(s situation) { s.Validation.Approval.Request = nil }, want: "its workflow has no ApprovalRequest"},
 		"nobody looked for an approval": {
 			change: func(s situation) { s.Validation.Approval = nil }, want: "requires an approval that it does not have",

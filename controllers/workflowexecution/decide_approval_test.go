@@ -364,6 +364,18 @@ func TestWhatAWebhookDoesNotTryIsShownAsPlanned(t *testing.T) {
 	}
 }
 
+func TestPeopleSeeHowAStepIsUndoneByAnAction(t *testing.T) {
+	c := asking(t, "one")
+	back := scale("back", "z")
+	step := &c.s.workflow.Spec.WorkflowDefinition.Steps[1]
+	step.Rollback, step.RollbackAction = shared.RollbackAction, &back.Action
+	c.decide()
+	summary := c.last.asks.Summary
+	if len(summary) != 3 || summary[2].Step != "b" || summary[2].Target.Name != "z" || summary[2].After != `"if it is undone: rollbackAction scale-deployment"` {
+		t.Errorf("got %+v", summary)
+	}
+}
+
 func TestDryRunSaysThatItWouldTakeAnApproval(t *testing.T) {
 	c := asking(t, "one")
 	c.s.mode = shared.ModeDryRun

@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	kubernetesexecutionv1 "kubernaut.io/kubernaut/api/kubernetesexecution/v1"
+	safetyv1alpha1 "kubernaut.io/kubernaut/api/safety/v1alpha1"
 	"kubernaut.io/kubernaut/api/shared"
 	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
 	"kubernaut.io/kubernaut/controllers/machinery"
@@ -96,6 +97,19 @@ func (c *scenario) judgedAs(verdict shared.Verdict) {
 	}
 }
 
+// asksByStrategy makes the strategy ask for an approval, and the request, if there is one, reach a phase.
+func (c *scenario) asksByStrategy(phase safetyv1alpha1.ApprovalPhase) {
+	c.s.workflow.Spec.ExecutionStrategy = &shared.ExecutionStrategy{ApprovalRequired: new(true)}
+	if phase == "" || c.s.workflow.Status.Plan == nil {
+		return
+	}
+	c.s.workflow.Status.ApprovalRequests, c.s.workflow.Status.ApprovalRequestRef = 1, "w-approval-1"
+	request := &safetyv1alpha1.ApprovalRequest{ObjectMeta: metav1.ObjectMeta{Name: "w-approval-1"}}
+	request.Spec.PlanDigest, request.Spec.SummaryDigest, request.Spec.RequiredApprovals = c.s.workflow.Status.Plan.Digest, summaryDigest(nil), 1
+	request.Status.Phase = phase
+	c.s.approval.request = request
+}
+
 func (c *scenario) executionsBecome(status kubernetesexecutionv1.KubernetesExecutionStatus) {
 	for _, execution := range c.s.executions {
 		if !execution.Status.Phase.Terminal() {
@@ -136,11 +150,15 @@ func observations() map[string]func(*scenario) {
 			c.judgedAs(shared.VerdictHold)
 			c.executionsBecome(holding())
 		},
-		"it is a dry run":             func(c *scenario) { c.s.mode = shared.ModeDryRun },
-		"another holds a lock":        func(c *scenario) { c.s.locks = &lockState{heldBy: "another"} },
-		"the locks were not tried":    func(c *scenario) { c.s.locks = nil },
-		"the targets moved each time": func(c *scenario) { c.s.locks = &lockState{moved: "a field"} },
-		"an execution is completed":   func(c *scenario) { c.executionsBecome(leftCompleted()) },
+		"the strategy asks for an approval": func(c *scenario) { c.asksByStrategy("") },
+		"people have approved":              func(c *scenario) { c.asksByStrategy(safetyv1alpha1.PhaseApproved) },
+		"people have rejected":              func(c *scenario) { c.asksByStrategy(safetyv1alpha1.PhaseRejected) },
+		"nobody approved in time":           func(c *scenario) { c.asksByStrategy(safetyv1alpha1.PhaseExpired) },
+		"it is a dry run":                   func(c *scenario) { c.s.mode = shared.ModeDryRun },
+		"another holds a lock":              func(c *scenario) { c.s.locks = &lockState{heldBy: "another"} },
+		"the locks were not tried":          func(c *scenario) { c.s.locks = nil },
+		"the targets moved each time":       func(c *scenario) { c.s.locks = &lockState{moved: "a field"} },
+		"an execution is completed":         func(c *scenario) { c.executionsBecome(leftCompleted()) },
 		"an execution failed, with an effect": func(c *scenario) {
 			c.executionsBecome(leftFailed(shared.ErrorTimeout, nil))
 		},
@@ -191,6 +209,9 @@ func (c *scenario) then() string {
 	}
 	if made := c.made(); made != "" {
 		parts = append(parts, "makes "+made)
+	}
+	if c.last.asks != nil {
+		parts = append(parts, "asks "+status.ApprovalRequestRef)
 	}
 	if c.last.remove {
 		parts = append(parts, "deletes itself")
@@ -250,7 +271,7 @@ func transitionRows() map[workflowexecutionv1.WorkflowPhase]map[string][]string 
 			"validating": {
 				"a right is missing", "a step cannot be prepared", "a target is broken", "an execution failed, with an effect",
 				"an execution failed, without an effect", "an execution is completed", "an execution is gone", "another holds a lock",
-				"it is a dry run", "nobody can tell whether they are", "nothing new", "somebody else has its name", "the gate denies",
+				"it is a dry run", "nobody can tell whether they are", "nothing new", "the strategy asks for an approval", "people have approved", "people have rejected", "nobody approved in time", "somebody else has its name", "the gate denies",
 				"the gate holds", "the locks were not tried", "the targets are healthy", "the targets have been healthy for long enough",
 				"the targets moved each time", "the time is up",
 			},
@@ -268,7 +289,7 @@ func transitionRows() map[workflowexecutionv1.WorkflowPhase]map[string][]string 
 			"validating": {
 				"a right is missing", "a step cannot be prepared", "a target is broken", "an execution failed, with an effect",
 				"an execution failed, without an effect", "an execution is completed", "an execution is gone", "another holds a lock",
-				"it is a dry run", "nobody can tell whether they are", "nothing new", "somebody else has its name", "the gate denies",
+				"it is a dry run", "nobody can tell whether they are", "nothing new", "the strategy asks for an approval", "people have approved", "people have rejected", "nobody approved in time", "somebody else has its name", "the gate denies",
 				"the gate holds", "the locks were not tried", "the targets are healthy", "the targets have been healthy for long enough",
 				"the targets moved each time", "the time is up",
 			},
@@ -285,7 +306,7 @@ func transitionRows() map[workflowexecutionv1.WorkflowPhase]map[string][]string 
 		workflowexecutionv1.PhaseValidating: {
 			"executing, makes w-s0-a1": {
 				"a target is broken", "an execution failed, with an effect", "an execution failed, without an effect",
-				"an execution is completed", "an execution is gone", "nobody can tell whether they are", "nothing new",
+				"an execution is completed", "an execution is gone", "nobody can tell whether they are", "nothing new", "people have approved",
 				"somebody else has its name", "the targets are healthy", "the targets have been healthy for long enough",
 			},
 			"failed, Cancelled, cancelled": {
@@ -294,21 +315,24 @@ func transitionRows() map[workflowexecutionv1.WorkflowPhase]map[string][]string 
 			"validating, let go": {
 				"deleted after a cancel", "deleted", "the namespace is terminating",
 			},
-			"failed, Failed, timeout":            {"suspended for too long", "the time is up"},
-			"validating, waits":                  {"suspend", "the gate holds"},
-			"failed, Failed, validation_error":   {"the order of the steps is lost"},
-			"failed, Failed, policy_denied":      {"the gate denies"},
-			"validating":                         {"another holds a lock"},
-			"failed, Failed, resource_conflict":  {"the targets moved each time"},
-			"validating, locks":                  {"the locks were not tried"},
-			"failed, Failed, resource_not_found": {"a step cannot be prepared"},
-			"failed, Failed, permission_denied":  {"a right is missing"},
-			"completed, DryRun":                  {"it is a dry run"},
+			"failed, Failed, timeout":              {"suspended for too long", "the time is up"},
+			"validating, waits":                    {"suspend", "the gate holds"},
+			"failed, Failed, validation_error":     {"the order of the steps is lost"},
+			"failed, Failed, policy_denied":        {"the gate denies"},
+			"validating":                           {"another holds a lock"},
+			"failed, Failed, resource_conflict":    {"the targets moved each time"},
+			"validating, locks":                    {"the locks were not tried"},
+			"failed, Failed, resource_not_found":   {"a step cannot be prepared"},
+			"failed, Failed, permission_denied":    {"a right is missing"},
+			"completed, DryRun":                    {"it is a dry run"},
+			"validating, waits, asks w-approval-1": {"the strategy asks for an approval"},
+			"failed, Failed, approval_rejected":    {"people have rejected"},
+			"failed, Failed, approval_expired":     {"nobody approved in time"},
 		},
 		workflowexecutionv1.PhaseExecuting: {
 			"executing": {
 				"a right is missing", "a step cannot be prepared", "a target is broken", "another holds a lock", "it is a dry run",
-				"nobody can tell whether they are", "nothing new", "the gate denies", "the locks were not tried",
+				"nobody can tell whether they are", "nothing new", "the strategy asks for an approval", "people have approved", "people have rejected", "nobody approved in time", "the gate denies", "the locks were not tried",
 				"the targets are healthy", "the targets have been healthy for long enough", "the targets moved each time",
 			},
 			"executing, cancelled, cancels w-s0-a1": {
@@ -329,7 +353,7 @@ func transitionRows() map[workflowexecutionv1.WorkflowPhase]map[string][]string 
 			"monitoring": {
 				"a right is missing", "a step cannot be prepared", "a target is broken", "an execution failed, with an effect",
 				"an execution failed, without an effect", "an execution is completed", "an execution is gone", "another holds a lock",
-				"it is a dry run", "nothing new", "somebody else has its name", "suspend", "the gate denies", "the gate holds",
+				"it is a dry run", "nothing new", "the strategy asks for an approval", "people have approved", "people have rejected", "nobody approved in time", "somebody else has its name", "suspend", "the gate denies", "the gate holds",
 				"the locks were not tried", "the order of the steps is lost", "the targets are healthy", "the targets moved each time",
 			},
 			"failed, Cancelled, cancelled": {
@@ -344,7 +368,7 @@ func transitionRows() map[workflowexecutionv1.WorkflowPhase]map[string][]string 
 			"rolling_back": {
 				"a right is missing", "a step cannot be prepared", "a target is broken", "another holds a lock", "cancel: Abort",
 				"cancel: AbortAndRollBack", "cancel: FinishStep", "deleted after a cancel", "deleted", "it is a dry run",
-				"nobody can tell whether they are", "nothing new", "suspend", "the gate denies", "the gate holds",
+				"nobody can tell whether they are", "nothing new", "the strategy asks for an approval", "people have approved", "people have rejected", "nobody approved in time", "suspend", "the gate denies", "the gate holds",
 				"the locks were not tried", "the namespace is terminating", "the targets are healthy",
 				"the targets have been healthy for long enough", "the targets moved each time",
 			},
@@ -361,7 +385,7 @@ func transitionRows() map[workflowexecutionv1.WorkflowPhase]map[string][]string 
 				"a right is missing", "a step cannot be prepared", "a target is broken", "an execution failed, with an effect",
 				"an execution failed, without an effect", "an execution is completed", "an execution is gone", "another holds a lock",
 				"cancel: Abort", "cancel: AbortAndRollBack", "cancel: FinishStep", "it is a dry run", "nobody can tell whether they are",
-				"nothing new", "somebody else has its name", "suspend", "the gate denies", "the gate holds", "the locks were not tried",
+				"nothing new", "the strategy asks for an approval", "people have approved", "people have rejected", "nobody approved in time", "somebody else has its name", "suspend", "the gate denies", "the gate holds", "the locks were not tried",
 				"the order of the steps is lost", "the targets are healthy", "the targets have been healthy for long enough",
 				"the targets moved each time",
 			},
@@ -376,7 +400,7 @@ func transitionRows() map[workflowexecutionv1.WorkflowPhase]map[string][]string 
 				"a right is missing", "a step cannot be prepared", "a target is broken", "an execution failed, with an effect",
 				"an execution failed, without an effect", "an execution is completed", "an execution is gone", "another holds a lock",
 				"cancel: Abort", "cancel: AbortAndRollBack", "cancel: FinishStep", "it is a dry run", "nobody can tell whether they are",
-				"nothing new", "somebody else has its name", "suspend", "the gate denies", "the gate holds", "the locks were not tried",
+				"nothing new", "the strategy asks for an approval", "people have approved", "people have rejected", "nobody approved in time", "somebody else has its name", "suspend", "the gate denies", "the gate holds", "the locks were not tried",
 				"the order of the steps is lost", "the targets are healthy", "the targets have been healthy for long enough",
 				"the targets moved each time",
 			},

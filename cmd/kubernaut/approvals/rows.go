@@ -54,9 +54,12 @@ func until(request *safetyv1alpha1.ApprovalRequest, now time.Time) terminal.Cell
 	}
 }
 
-// change is what would happen to one field; a step that changes no field has none.
+// change is what would happen to one field. A step that changes no field has none, and a rollbackAction says what it is.
 func change(entry safetyv1alpha1.SummaryEntry) string {
-	if entry.Field == "" {
+	switch {
+	case entry.Field == "" && entry.After != "":
+		return strings.Trim(oneLine(entry.After), `"`)
+	case entry.Field == "":
 		return "no field"
 	}
 	return fmt.Sprintf("%s: %s → %s", entry.Field, cmp.Or(oneLine(entry.Before), "(unset)"), cmp.Or(oneLine(entry.After), "(removed)"))

@@ -29,6 +29,7 @@ func requests() []safetyv1alpha1.ApprovalRequest {
 				{Step: "up", Target: cart, Field: "/spec/replicas", Before: "1", After: "3"},
 				{Step: "up", Target: cart, Field: "/metadata/labels/x", After: "\"a\nb\x1b[31m\""},
 				{Step: "tell"},
+				{Step: "tell", Target: cart, After: `"if it is undone: rollbackAction scale-deployment"`},
 			}
 			s.Reasons = []safetyv1alpha1.ApprovalReason{{Policy: "irreversible", Code: "no_way_back", Message: "it cannot be undone"}, {Policy: "mine"}}
 			s.Decisions = []safetyv1alpha1.ApprovalDecision{
@@ -54,6 +55,7 @@ func TestTable(t *testing.T) {
 		"w-approval-1   alice      1/2         in 59m    up     Deployment shop/cart   /spec/replicas: 1 → 3",
 		"                                                up     Deployment shop/cart   /metadata/labels/x: (unset) → \"a b [31m\"",
 		"                                                tell   none                   no field",
+		"                                                tell   Deployment shop/cart   if it is undone: rollbackAction scale-deployment",
 		"w-approval-2   alice      0/2         expires   down   Deployment shop/cart   /spec/paused: true → (removed)",
 		"w-approval-3   alice      0/2         void             none                   no field",
 	}
