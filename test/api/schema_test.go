@@ -31,7 +31,7 @@ var _ = Describe("Defaults", func() {
 		Entry("WorkflowExecution", workflowManifest, map[string]any{
 			"spec.mode": "Remediate", "spec.ttlAfterFinished": "24h0m0s", "spec.stabilizationWindow": "15s",
 			"spec.timeouts.planning": "30s", "spec.timeouts.validation": "5m0s", "spec.timeouts.monitoring": "10m0s",
-			"spec.timeouts.rollback": "10m0s", "spec.timeouts.hold": "24h0m0s",
+			"spec.timeouts.rollback": "10m0s", "spec.timeouts.hold": "24h0m0s", "spec.timeouts.approval": "1h0m0s",
 			"spec.executionStrategy.approvalRequired": false, "spec.executionStrategy.dryRunFirst": true,
 			"spec.executionStrategy.rollbackStrategy": "Automatic", "spec.executionStrategy.maxParallelSteps": int64(5),
 			stepPath + ".critical": true, stepPath + ".maxRetries": int64(0), stepPath + ".timeout": "5m0s", stepPath + ".rollback": "Captured",
@@ -107,6 +107,7 @@ var _ = Describe("Bounds", func() {
 		Entry("monitoring for 0s", workflowManifest, change{"spec.timeouts.monitoring", "0s"}, "spec.timeouts.monitoring", outOfRange+"1s to 2h"),
 		Entry("rollback for 3h", workflowManifest, change{"spec.timeouts.rollback", "3h"}, "spec.timeouts.rollback", outOfRange+"1s to 2h"),
 		Entry("a workflow of 3h", workflowManifest, change{"spec.timeouts.workflow", "3h"}, "spec.timeouts.workflow", outOfRange+"1s to 2h"),
+		Entry("an approval of 169h", workflowManifest, change{"spec.timeouts.approval", "169h"}, "spec.timeouts.approval", outOfRange+"1s to 168h"),
 		Entry("a hold of 721h", workflowManifest, change{"spec.timeouts.hold", "721h"}, "spec.timeouts.hold", outOfRange+"1s to 720h"),
 		Entry("a negative window", workflowManifest, change{"spec.stabilizationWindow", "-1s"}, "spec.stabilizationWindow", outOfRange+"0s to 1h"),
 		Entry("kept for two years", workflowManifest, change{"spec.ttlAfterFinished", "17520h"}, "spec.ttlAfterFinished", outOfRange+"0s to 8760h"),
