@@ -105,7 +105,7 @@ lint-fix: ## Run the linters and let them fix what they can.
 	@$(TOOL) golangci-lint run --fix ./...
 
 .PHONY: test
-test: test-unit test-policies test-api test-admission test-actions test-install test-e2e ## Run every test.
+test: test-unit test-policies test-api test-admission test-actions test-flow test-install test-e2e ## Run every test.
 
 .PHONY: test-unit
 test-unit: ## Test the pure code, with the race detector.
@@ -137,6 +137,10 @@ test-admission: assets ## Test the webhooks and the status guard on a real API s
 .PHONY: test-actions
 test-actions: assets ## Test each action on a real API server, under its own identity.
 	$(GINKGO_RUN) ./test/actions/...
+
+.PHONY: test-flow
+test-flow: assets ## Take objects through the paths of their phases: all controllers, on a real API server.
+	$(GINKGO_RUN) ./test/flow/...
 
 .PHONY: test-install
 test-install: build assets cert-manager ## Test the manifests, and the manager with certificates from cert-manager and from files.

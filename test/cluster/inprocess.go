@@ -26,6 +26,7 @@ import (
 	"kubernaut.io/kubernaut/controllers"
 	"kubernaut.io/kubernaut/controllers/facts"
 	"kubernaut.io/kubernaut/controllers/identity"
+	"kubernaut.io/kubernaut/controllers/notification"
 	"kubernaut.io/kubernaut/controllers/safetypolicy"
 	"kubernaut.io/kubernaut/policies/gate"
 	"kubernaut.io/kubernaut/test/builders"
@@ -182,6 +183,8 @@ type ManagerOptions struct {
 	Wrap transport.WrapperFunc
 	// Gate is the safety gate; nil gives it one of its own, as a process has.
 	Gate *gate.Gate
+	// Notifications takes what people outside of the cluster must know; nil is that nobody is told.
+	Notifications *notification.Sink
 	// Log is where it logs; the zero value is nowhere.
 	Log logr.Logger
 }
@@ -237,6 +240,7 @@ func (p *InProcess) StartManager(options ManagerOptions) (*Manager, error) {
 	}
 	err = controllers.Setup(mgr, controllers.Options{
 		Namespace: identity.DefaultNamespace, Gate: safety, Facts: known, Concurrency: managerConcurrency, Clock: now, WrapTransport: options.Wrap,
+		Notifications: options.Notifications,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("controllers: %w", err)
