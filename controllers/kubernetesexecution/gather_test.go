@@ -89,10 +89,13 @@ func TestBelongs(t *testing.T) {
 		"undoing a step that is not to be undone": {
 			change: func(p pair) { undoing(p); p.workflow.Spec.WorkflowDefinition.Steps[0].Rollback = shared.RollbackNone }, want: "has rollback None",
 		},
-		"undoing another step":   {change: func(p pair) { undoing(p); p.execution.Spec.StepName = "other" }, want: "is not that of step"},
+		"undoing another step":          {change: func(p pair) { undoing(p); p.execution.Spec.StepName = "other" }, want: "is not that of step"},
 		"undoing by the rollbackAction": {change: undoingByAction},
 		"undoing by an action that the step does not have": {
-			change: func(p pair) { undoingByAction(p); p.workflow.Spec.WorkflowDefinition.Steps[0].RollbackAction = new(scaleTo(2)) }, want: "is not the rollbackAction",
+			change: func(p pair) {
+				undoingByAction(p)
+				p.workflow.Spec.WorkflowDefinition.Steps[0].RollbackAction = new(scaleTo(2))
+			}, want: "is not the rollbackAction",
 		},
 		"undoing by an action what is restored": {
 			change: func(p pair) { undoingByAction(p); p.workflow.Spec.WorkflowDefinition.Steps[0].Rollback = "" }, want: "is not the rollbackAction",

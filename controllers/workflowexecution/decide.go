@@ -351,7 +351,8 @@ func (d *decider) recordValidation() {
 	d.refreshTargets()
 }
 
-// refreshTargets records the state in which the targets were judged: what the first step on each expects to find.
+// refreshTargets records the state in which the targets were judged: what the first step on each expects to find. Which objects these
+// are is part of the plan, so its digest is final only now.
 func (d *decider) refreshTargets() {
 	for t := range d.status.Plan.Targets {
 		target := &d.status.Plan.Targets[t]
@@ -359,6 +360,12 @@ func (d *decider) refreshTargets() {
 			target.UID, target.Generation = string(first.Live.GetUID()), first.Live.GetGeneration()
 			target.Workload = workloadOf(first.Live, d.owners[first.Live.GetUID()])
 		}
+	}
+	digest, err := planning.Digest(planning.Input{
+		Definition: d.definition, Undo: d.status.Plan.Undo, Strategy: d.workflow.Spec.ExecutionStrategy, Mode: d.mode, Targets: d.status.Plan.Targets,
+	})
+	if err == nil { // as when it was planned
+		d.status.Plan.Digest = digest
 	}
 }
 

@@ -463,3 +463,19 @@ func TestAbandonNamesWhatKeptThePhase(t *testing.T) {
 		}
 	}
 }
+
+func TestTheDigestIsFinalWhenTheTargetsAreKnown(t *testing.T) {
+	digestFor := func(uid types.UID) string {
+		c := newScenario(t, scale("a", "x"))
+		planned := c.decide().Plan.Digest
+		c.allowed().s.steps[0].preparation.Live.SetUID(uid)
+		final := c.decide().Plan.Digest
+		if final == planned || len(final) != 64 || c.last.create[0].PlanDigest != final {
+			t.Errorf("planned as %s, judged as %s, executed as %s", planned, final, c.last.create[0].PlanDigest)
+		}
+		return final
+	}
+	if digestFor("uid-1") != digestFor("uid-1") || digestFor("uid-1") == digestFor("uid-2") {
+		t.Error("the digest says on which objects the plan is carried out")
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -97,7 +98,7 @@ type Input struct {
 
 // Build makes the plan.
 func Build(graph *Graph, in Input) (*workflowexecutionv1.Plan, error) {
-	digest, err := digest(in)
+	digest, err := Digest(in)
 	if err != nil {
 		return nil, err
 	}
@@ -140,13 +141,14 @@ func strategy(batches [][]int) workflowexecutionv1.PlanStrategy {
 	}
 }
 
-// digest is SHA-256 over the JSON of all that makes the plan this one. Go's encoder writes struct fields in their order and
-// map keys sorted, so equal values give equal text.
-func digest(in Input) (string, error) {
+// Digest is SHA-256 over the JSON of all that makes the plan this one: steps, targets with their UIDs, mode and strategy. Go's encoder
+// writes struct fields in their order and map keys sorted, so equal values give equal text; the targets are sorted here.
+func Digest(in Input) (string, error) {
 	uids := make([]string, len(in.Targets))
 	for i, target := range in.Targets {
 		uids[i] = target.Key() + "=" + target.UID
 	}
+	slices.Sort(uids)
 	text, err := json.Marshal(struct {
 		Steps    []shared.Step             `json:"steps"`
 		Targets  []string                  `json:"targets"`
