@@ -23,6 +23,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	remediationv1 "kubernaut.io/kubernaut/api/remediation/v1"
+	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
 	"kubernaut.io/kubernaut/controllers/machinery"
 	"kubernaut.io/kubernaut/webhooks/statusguard"
 )
@@ -74,15 +75,16 @@ func guardWebhooks(namespace string, config func(path string) admissionregistrat
 }
 
 func registerGuard(mgr ctrl.Manager, namespace string) {
-	guard := NewGuard(statusguard.New(namespace), mgr.GetAPIReader(), mgr.GetEventRecorder(admissionRecorder))
+	guard := NewGuard(statusguard.New(namespace), mgr.GetClient(), mgr.GetAPIReader(), mgr.GetEventRecorder(admissionRecorder))
 	for _, row := range statusguard.Rows() {
 		mgr.GetWebhookServer().Register(guardHook(row).guardPath(), &admission.Webhook{Handler: guard})
 	}
 }
 
-// NewGuard is the handler of the status guard for all kinds. Owners are read live, because a cache may not have seen them yet.
-func NewGuard(guard *statusguard.Guard, live client.Reader, recorder events.EventRecorder) admission.Handler {
-	return &guardHandler{guard: guard, live: live, tell: &refusalEvents{
+// NewGuard is the handler of the status guard for all kinds. What the cached owner allows is allowed; what it does not is decided on
+// the live one, because a cache may not have seen it yet.
+func NewGuard(guard *statusguard.Guard, cached, live client.Reader, recorder events.EventRecorder) admission.Handler {
+	return &guardHandler{guard: guard, cached: cached, live: live, tell: &refusalEvents{
 		recorder: recorder,
 		recent:   cache.NewLRUExpireCache(rememberedEvents),
 		limit:    flowcontrol.NewTokenBucketPassiveRateLimiter(eventsPerSecond, eventBurst),
@@ -90,14 +92,17 @@ func NewGuard(guard *statusguard.Guard, live client.Reader, recorder events.Even
 }
 
 type guardHandler struct {
-	guard *statusguard.Guard
-	live  client.Reader
-	tell  *refusalEvents
+	guard        *statusguard.Guard
+	cached, live client.Reader
+	tell         *refusalEvents
 }
 
 // Handle answers one request.
 func (g *guardHandler) Handle(ctx context.Context, request admission.Request) admission.Response {
-	refusal, err := g.guard.Decide(ctx, &request.AdmissionRequest, g.owner)
+	refusal, err := g.guard.Decide(ctx, &request.AdmissionRequest, ownerIn(g.cached))
+	if err != nil || refusal != nil {
+		refusal, err = g.guard.Decide(ctx, &request.AdmissionRequest, ownerIn(g.live))
+	}
 	if err != nil {
 		log.FromContext(ctx).Error(err, "the status guard has no answer", "resource", request.Resource.Resource)
 		return admission.Errored(http.StatusInternalServerError, err)
@@ -112,21 +117,23 @@ func (g *guardHandler) Handle(ctx context.Context, request admission.Request) ad
 	}}}
 }
 
-func (g *guardHandler) owner(ctx context.Context, kind statusguard.Owner, name types.NamespacedName) (*statusguard.LiveOwner, error) {
-	var request remediationv1.RemediationRequest
-	of := &metav1.PartialObjectMetadata{}
-	of.SetGroupVersionKind(schema.GroupVersionKind{Group: kind.Group, Version: kind.Version, Kind: kind.Kind})
-	var owner client.Object = of
-	if kind.Group == remediationv1.GroupVersion.Group {
-		owner = &request
-	}
-	if err := g.live.Get(ctx, name, owner); err != nil {
-		if apierrors.IsNotFound(err) {
-			return nil, nil //nolint:nilnil // the contract of Lookup: nil says that there is none
+// ownerIn looks an owner up.
+func ownerIn(reader client.Reader) statusguard.Lookup {
+	return func(ctx context.Context, kind statusguard.Owner, name types.NamespacedName) (*statusguard.LiveOwner, error) {
+		var workflow workflowexecutionv1.WorkflowExecution
+		var request remediationv1.RemediationRequest
+		var owner client.Object = &workflow
+		if kind.Group == remediationv1.GroupVersion.Group {
+			owner = &request
 		}
-		return nil, err
+		if err := reader.Get(ctx, name, owner); err != nil {
+			if apierrors.IsNotFound(err) {
+				return nil, nil //nolint:nilnil // the contract of Lookup: nil says that there is none
+			}
+			return nil, err
+		}
+		return &statusguard.LiveOwner{UID: owner.GetUID(), RequestedBy: request.Spec.RequestedBy}, nil
 	}
-	return &statusguard.LiveOwner{UID: owner.GetUID(), RequestedBy: request.Spec.RequestedBy}, nil
 }
 
 // refusalEvents tells people on the object that somebody else tried to change it.

@@ -145,7 +145,7 @@ var _ = Describe("The attack table", Ordered, func() {
 
 		It("needs every rule of the webhook", func(ctx SpecContext) {
 			serve := func(guard *statusguard.Guard) {
-				between.answer(&admission.Webhook{Handler: webhooks.NewGuard(guard, admin, &events.FakeRecorder{})})
+				between.answer(&admission.Webhook{Handler: webhooks.NewGuard(guard, admin, admin, &events.FakeRecorder{})})
 			}
 			whole := statusguard.New(operatorNamespace)
 			for _, rule := range whole.Rules {
@@ -193,7 +193,7 @@ var _ = Describe("The attack table", Ordered, func() {
 			Eventually(refused).WithTimeout(readyTimeout).Should(Receive(&err))
 			Expect(err).To(MatchError(ContainSubstring("failed calling webhook")))
 			between.start()
-			between.answer(&admission.Webhook{Handler: webhooks.NewGuard(statusguard.New(operatorNamespace), admin, &events.FakeRecorder{})})
+			between.answer(&admission.Webhook{Handler: webhooks.NewGuard(statusguard.New(operatorNamespace), admin, admin, &events.FakeRecorder{})})
 			Eventually(func() error { return w.create(ctx, everyRight, child(w, everyRight, "AIAnalysis")) }).
 				WithTimeout(readyTimeout).WithPolling(pollInterval).Should(MatchError(ContainSubstring("are created only by")))
 			Expect(w.create(ctx, identity.RemediationRequest, child(w, identity.RemediationRequest, "AIAnalysis"))).To(Succeed())

@@ -45,7 +45,7 @@ type LiveOwner struct {
 	RequestedBy shared.Requester
 }
 
-// Lookup reads an owner from the API server itself; nil says that there is none of that name.
+// Lookup reads an owner; nil says that there is none of that name.
 type Lookup func(ctx context.Context, kind Owner, name types.NamespacedName) (*LiveOwner, error)
 
 // Decide is nil for a request that may pass. An error says that there is no answer, which is no.
