@@ -1,22 +1,13 @@
 package engine
 
 import (
-	"context"
-	"encoding/json"
 	"fmt"
 	"testing"
 	"time"
 
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	appsv1 "k8s.io/api/apps/v1"
-
-	kubernetesexecutionv1 "kubernaut.io/kubernaut/api/kubernetesexecution/v1"
 	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
 )
 
@@ -27,7 +18,7 @@ const (
 )
 
 // BenchmarkEngineThroughput carries out 500 workflows of 5 steps, and then has bare clients write as often, with the same
-// parallelism and objects of the same size.
+// parallelism, kinds of the same schemas and objects of the same content.
 func BenchmarkEngineThroughput(b *testing.B) {
 	c := begin(b)
 	c.targets(throughputWorkflows, throughputSteps)
@@ -46,7 +37,7 @@ func BenchmarkEngineThroughput(b *testing.B) {
 	c.reportUsed(used, throughputWorkflows, "", "workflow")
 
 	used = c.used()
-	bare := c.bare(cost)
+	bare := c.bare(throughputWorkflows, throughputSteps, cost)
 	c.reportUsed(used, throughputWorkflows, "bare-", "workflow")
 	b.ReportMetric(throughputWorkflows/took.Seconds(), "workflows/s")
 	b.ReportMetric(cost.total()/took.Seconds(), "writes/s")
@@ -73,95 +64,6 @@ func (b *bench) completed(n int) func(map[types.UID]client.Object) bool {
 		}
 		return done >= n
 	}
-}
-
-// bare writes what the workflows cost: objects of a kind without any admission, of the size of a finished execution.
-func (b *bench) bare(cost costs) time.Duration {
-	b.Helper()
-	kind := b.bareKind()
-	spec, status := b.payload()
-	creates, updates := int(cost.creates), int(cost.updates+cost.patches)
-	targets := int(cost.targets)
-	began := time.Now()
-	check(b.B, each(b.Context(), creates, func(ctx context.Context, i int) error {
-		object := &unstructured.Unstructured{Object: map[string]any{"spec": spec}}
-		object.SetGroupVersionKind(kind)
-		object.SetNamespace(b.namespaceOf(i))
-		object.SetName(fmt.Sprintf("bare-%d", i))
-		if err := b.Create(ctx, object); err != nil {
-			return err
-		}
-		for turn := range (updates - i + creates - 1) / creates { // in all, updates of them
-			object.Object["status"] = status(turn)
-			if err := b.Status().Update(ctx, object); err != nil {
-				return err
-			}
-		}
-		if i >= targets {
-			return nil
-		}
-		return b.Patch(ctx, b.bareTarget(i), client.RawPatch(types.JSONPatchType, []byte(
-			`[{"op":"replace","path":"/spec/template/spec/containers/0/image","value":"`+before+`"},{"op":"add","path":"/metadata/annotations/bare","value":"1"}]`)))
-	}))
-	return time.Since(began)
-}
-
-func (b *bench) bareTarget(i int) client.Object {
-	workflow, step := i/throughputSteps%throughputWorkflows, i%throughputSteps
-	return &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: b.namespaceOf(workflow), Name: target(workflow, step)}}
-}
-
-// payload is the spec and the status of an execution that has ended; every status differs from the one before.
-func (b *bench) payload() (spec any, status func(turn int) any) {
-	b.Helper()
-	var executions kubernetesexecutionv1.KubernetesExecutionList
-	check(b.B, b.List(b.Context(), &executions, client.InNamespace(b.made[0]), client.Limit(1)))
-	if len(executions.Items) == 0 {
-		b.Fatal("no execution was made")
-	}
-	data, err := json.Marshal(executions.Items[0])
-	check(b.B, err)
-	var object map[string]any
-	check(b.B, json.Unmarshal(data, &object))
-	return object["spec"], func(turn int) any {
-		var next map[string]any
-		text, err := json.Marshal(object["status"])
-		check(b.B, err)
-		check(b.B, json.Unmarshal(text, &next))
-		next["turn"] = int64(turn)
-		return next
-	}
-}
-
-// bareKind makes a kind that is stored as it is written.
-func (b *bench) bareKind() schema.GroupVersionKind {
-	b.Helper()
-	kind := schema.GroupVersionKind{Group: "bench.example.com", Version: "v1", Kind: "Bare"}
-	crd := &apiextensionsv1.CustomResourceDefinition{
-		ObjectMeta: metav1.ObjectMeta{Name: "bares." + kind.Group},
-		Spec: apiextensionsv1.CustomResourceDefinitionSpec{
-			Group: kind.Group, Scope: apiextensionsv1.NamespaceScoped,
-			Names: apiextensionsv1.CustomResourceDefinitionNames{Plural: "bares", Singular: "bare", Kind: kind.Kind, ListKind: "BareList"},
-			Versions: []apiextensionsv1.CustomResourceDefinitionVersion{{
-				Name: kind.Version, Served: true, Storage: true,
-				Subresources: &apiextensionsv1.CustomResourceSubresources{Status: &apiextensionsv1.CustomResourceSubresourceStatus{}},
-				Schema: &apiextensionsv1.CustomResourceValidation{OpenAPIV3Schema: &apiextensionsv1.JSONSchemaProps{
-					Type: "object", XPreserveUnknownFields: new(true),
-				}},
-			}},
-		},
-	}
-	check(b.B, apiextensionsv1.AddToScheme(b.Scheme()))
-	check(b.B, b.Create(b.Context(), crd))
-	b.Cleanup(func() { check(b.B, b.Delete(context.Background(), crd)) })
-	ctx, cancel := context.WithTimeout(b.Context(), time.Minute)
-	defer cancel()
-	await(ctx, b.B, "the kind to be served", func(ctx context.Context) bool {
-		list := &unstructured.UnstructuredList{}
-		list.SetGroupVersionKind(kind)
-		return b.List(ctx, list, client.InNamespace(b.made[0])) == nil
-	})
-	return kind
 }
 
 // BenchmarkEngineWrites counts what workflows of 1, 5 and 20 steps write, one workflow after the other.
