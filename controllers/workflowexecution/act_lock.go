@@ -239,6 +239,12 @@ func (r *Reconciler) active(ctx context.Context, identity string) (string, error
 
 // unlock gives back every lock that a workflow holds. One that somebody has taken over is theirs.
 func (r *Reconciler) unlock(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution) error {
+	err := r.releaseAll(ctx, workflow)
+	r.left.set(workflow, err != nil)
+	return err
+}
+
+func (r *Reconciler) releaseAll(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution) error {
 	var leases coordinationv1.LeaseList
 	mine := client.MatchingLabels{shared.LabelLockHolder: string(workflow.UID)}
 	if err := r.Clients.Live.List(ctx, &leases, client.InNamespace(r.Namespace), mine); err != nil {
@@ -246,11 +252,7 @@ func (r *Reconciler) unlock(ctx context.Context, workflow *workflowexecutionv1.W
 	}
 	var problems []error
 	for i := range leases.Items {
-		lease := &leases.Items[i]
-		err := r.Clients.Live.Delete(ctx, lease, client.Preconditions{UID: &lease.UID, ResourceVersion: &lease.ResourceVersion})
-		if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
-			problems = append(problems, fmt.Errorf("giving back lock %s: %w", lease.Name, err))
-		}
+		problems = append(problems, r.release(ctx, &leases.Items[i]))
 	}
 	return errors.Join(problems...)
 }

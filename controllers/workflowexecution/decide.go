@@ -753,6 +753,7 @@ func (d *decider) lastGeneration(target workflowexecutionv1.PlannedTarget) int64
 
 // retain deletes a finished workflow without an owner when its time is up; one with an owner goes with it.
 func (d *decider) retain() {
+	d.unlock = d.locksLeft
 	if d.status.CompletionTime == nil || d.workflow.Spec.TTLAfterFinished == nil || metav1.GetControllerOf(d.workflow) != nil {
 		return
 	}

@@ -50,6 +50,8 @@ type snapshot struct {
 	owners map[types.UID][]shared.OwnedObject
 	// approval is the ApprovalRequest that the status names; only while validating.
 	approval approvalState
+	// locksLeft says that the workflow is over, and that giving back its locks has failed.
+	locksLeft bool
 	// locks is what came of taking the locks; nil before they were tried.
 	locks *lockState
 	// executions are those of this workflow, by name.
@@ -87,6 +89,7 @@ func (r *Reconciler) gather(ctx context.Context, workflow *workflowexecutionv1.W
 	phase := workflow.Status.Phase
 	var err error
 	if phase.Terminal() {
+		s.locksLeft = r.left.by(workflow)
 		s.inUse, err = r.beingUndone(ctx, workflow)
 		return s, err
 	}

@@ -81,6 +81,8 @@ type Reconciler struct {
 	Clock clock.PassiveClock
 	// Namespace is that of the operator: the locks of targets are Leases there.
 	Namespace string
+
+	left leftLocks
 }
 
 const (
@@ -108,6 +110,9 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, options controller.Optio
 	}
 	if err := indexer.IndexField(context.Background(), &workflowexecutionv1.WorkflowExecution{}, indexUndoes, undoneUID); err != nil {
 		return fmt.Errorf("index of workflows by the one they undo: %w", err)
+	}
+	if err := mgr.Add(&lockSweep{r}); err != nil {
+		return fmt.Errorf("sweep of locks: %w", err)
 	}
 	moved := builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})
 	build := ctrl.NewControllerManagedBy(mgr).
