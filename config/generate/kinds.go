@@ -86,7 +86,7 @@ func kindsIn(files fs.FS) (map[string]map[string]string, error) {
 		}
 		pages[names.Singular+".md"] = parts
 		if action := actionIn(schema); action != nil {
-			pages[actionPage] = map[string]string{"actions": actionTables(action)}
+			pages[actionPage] = map[string]string{"actions": actionTables(action), "properties": actionProperties()}
 		}
 	}
 	return pages, nil
