@@ -143,6 +143,8 @@ func TestApprovalIsAskedFor(t *testing.T) {
 // What the workflow does by what became of its request, and by what it finds when it looks again.
 func TestWaitingForAnApproval(t *testing.T) {
 	for sentence, test := range map[string]struct {
+		// required says that the strategy asks for an approval too.
+		required    bool
 		change      func(*scenario)
 		wantPhase   workflowexecutionv1.WorkflowPhase
 		wantError   shared.ErrorType
@@ -188,17 +190,11 @@ func TestWaitingForAnApproval(t *testing.T) {
 			wantPhase: workflowexecutionv1.PhaseValidating, wantReason: ReasonAwaitingApproval, wantRequest: 2, wantMessage: "void: it does not name the reason p/new",
 		},
 		"a reason less, while pending": {
-			change: func(c *scenario) {
-				c.s.workflow.Spec.ExecutionStrategy = &shared.ExecutionStrategy{ApprovalRequired: new(true)}
-				c.asks()
-			},
+			required: true, change: func(c *scenario) { c.asks() },
 			wantPhase: workflowexecutionv1.PhaseValidating, wantReason: ReasonAwaitingApproval, wantRequest: 2, wantMessage: "void: fewer reasons",
 		},
 		"a reason less, after it was approved: it is covered": {
-			change: func(c *scenario) {
-				c.s.workflow.Spec.ExecutionStrategy = &shared.ExecutionStrategy{ApprovalRequired: new(true)}
-				c.asks().people(safetyv1alpha1.PhaseApproved, "approved")
-			},
+			required: true, change: func(c *scenario) { c.asks().people(safetyv1alpha1.PhaseApproved, "approved") },
 			wantPhase: workflowexecutionv1.PhaseValidating, wantReason: ReasonApproved, wantLock: true,
 		},
 		"more people are asked for, after it was approved": {
@@ -242,6 +238,9 @@ func TestWaitingForAnApproval(t *testing.T) {
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			c := asking(t, "one")
+			if test.required {
+				c.s.workflow.Spec.ExecutionStrategy = &shared.ExecutionStrategy{ApprovalRequired: new(true)}
+			}
 			c.decide()
 			c.request()
 			test.change(c)

@@ -103,9 +103,10 @@ func (c *scenario) asksByStrategy(phase safetyv1alpha1.ApprovalPhase) {
 	if phase == "" || c.s.workflow.Status.Plan == nil {
 		return
 	}
+	digest := decide(c.s, c.now).status.Plan.Digest // that of the plan with this strategy, on the objects that were judged
 	c.s.workflow.Status.ApprovalRequests, c.s.workflow.Status.ApprovalRequestRef = 1, "w-approval-1"
 	request := &safetyv1alpha1.ApprovalRequest{ObjectMeta: metav1.ObjectMeta{Name: "w-approval-1"}}
-	request.Spec.PlanDigest, request.Spec.SummaryDigest, request.Spec.RequiredApprovals = c.s.workflow.Status.Plan.Digest, summaryDigest(nil), 1
+	request.Spec.PlanDigest, request.Spec.SummaryDigest, request.Spec.RequiredApprovals = digest, summaryDigest(nil), 1
 	request.Status.Phase = phase
 	c.s.approval.request = request
 }
