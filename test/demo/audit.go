@@ -52,8 +52,8 @@ func (w write) changes(deployment string) bool {
 	return w.Resource == deployments && w.Object == deployment && w.Subresource == "" && !w.DryRun && w.Code == 0
 }
 
-// concern is what writes are looked for: on Kubernaut's kinds in the namespace, and on the Deployment there.
-type concern struct{ namespace, deployment string }
+// concern is what writes are looked for: on Kubernaut's kinds in the namespace, and on the Deployment and the pod there.
+type concern struct{ namespace, deployment, pod string }
 
 // auditSize is where the audit log ends now.
 func auditSize(path string) (int64, error) {
@@ -114,7 +114,8 @@ func (c concern) covers(e *auditEvent) bool {
 		return false
 	}
 	ours := strings.HasSuffix(e.ObjectRef.APIGroup, ".kubernaut.io")
-	return ours || e.ObjectRef.Resource == deployments && e.ObjectRef.Name == c.deployment
+	return ours || e.ObjectRef.Resource == deployments && e.ObjectRef.Name == c.deployment ||
+		e.ObjectRef.Resource == "pods" && e.ObjectRef.Name == c.pod && c.pod != ""
 }
 
 func (e *auditEvent) write() write {

@@ -24,6 +24,7 @@ import (
 	kubernetesexecutionv1 "kubernaut.io/kubernaut/api/kubernetesexecution/v1"
 	remediationv1 "kubernaut.io/kubernaut/api/remediation/v1"
 	remediationprocessingv1 "kubernaut.io/kubernaut/api/remediationprocessing/v1"
+	safetyv1alpha1 "kubernaut.io/kubernaut/api/safety/v1alpha1"
 	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
 )
 
@@ -48,7 +49,7 @@ func connect(kubeconfig string) (*cluster, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
 		clientgoscheme.AddToScheme, remediationv1.AddToScheme, remediationprocessingv1.AddToScheme, aianalysisv1.AddToScheme,
-		workflowexecutionv1.AddToScheme, kubernetesexecutionv1.AddToScheme, catalogv1alpha1.AddToScheme,
+		workflowexecutionv1.AddToScheme, kubernetesexecutionv1.AddToScheme, catalogv1alpha1.AddToScheme, safetyv1alpha1.AddToScheme,
 	} {
 		if err := add(scheme); err != nil {
 			return nil, err
@@ -61,15 +62,24 @@ func connect(kubeconfig string) (*cluster, error) {
 	return &cluster{config: config, scheme: scheme, admin: admin}, nil
 }
 
-// as is a client with the identity of a ServiceAccount and no other.
-func (c *cluster) as(ctx context.Context, namespace, account string) (client.Client, error) {
+// token is a token of a ServiceAccount.
+func (c *cluster) token(ctx context.Context, namespace, account string) (string, error) {
 	token := &authenticationv1.TokenRequest{}
 	of := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: account}}
 	if err := c.admin.SubResource("token").Create(ctx, of, token); err != nil {
-		return nil, fmt.Errorf("token of ServiceAccount %s/%s: %w", namespace, account, err)
+		return "", fmt.Errorf("token of ServiceAccount %s/%s: %w", namespace, account, err)
+	}
+	return token.Status.Token, nil
+}
+
+// as is a client with the identity of a ServiceAccount and no other.
+func (c *cluster) as(ctx context.Context, namespace, account string) (client.Client, error) {
+	token, err := c.token(ctx, namespace, account)
+	if err != nil {
+		return nil, err
 	}
 	config := rest.AnonymousClientConfig(c.config)
-	config.BearerToken = token.Status.Token
+	config.BearerToken = token
 	config.WarningHandler = rest.NoWarnings{}
 	return client.New(config, client.Options{Scheme: c.scheme, Mapper: c.admin.RESTMapper()})
 }

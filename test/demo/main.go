@@ -28,6 +28,7 @@ const (
 type options struct {
 	kubeconfig string
 	auditLog   string
+	kubernaut  string
 	namespace  string
 	limit      time.Duration
 }
@@ -62,6 +63,7 @@ func parse(args []string, errOut io.Writer) (options, error) {
 	flags.SetOutput(errOut)
 	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig of a cluster that runs Kubernaut, as make up starts it (required)")
 	flags.StringVar(&o.auditLog, "audit-log", "", "audit log of its API server, from which the demo tells who wrote what (required)")
+	flags.StringVar(&o.kubernaut, "kubernaut", "", "the kubernaut command, by which a person approves; left out, it is the one beside this command")
 	flags.StringVar(&o.namespace, "namespace", "shop", "namespace to play in; one that an earlier demo made is deleted first")
 	flags.DurationVar(&o.limit, "timeout", 150*time.Second, "time until everything must be done")
 	if err := flags.Parse(args); err != nil {
@@ -71,6 +73,13 @@ func parse(args []string, errOut io.Writer) (options, error) {
 		err := errors.New("usage: demo --kubeconfig FILE --audit-log FILE [--namespace NAME] [--timeout DURATION]")
 		fmt.Fprintln(errOut, err)
 		return o, err
+	}
+	if o.kubernaut == "" {
+		self, err := os.Executable()
+		if err != nil {
+			return o, err
+		}
+		o.kubernaut = filepath.Join(filepath.Dir(self), "kubernaut")
 	}
 	return o, nil
 }
@@ -108,6 +117,7 @@ func scenes() []scene {
 		{title: "a rollout that cannot work is found, explained, checked and undone", play: stuckRollout},
 		{title: "a policy denies, and nothing is touched", play: aPolicyDenies},
 		{title: "a status is written by its own controller, and by nobody else", play: aStatusIsGuarded},
+		{title: "what cannot be undone waits for a person, and goes on when one approves", play: aPersonApproves},
 		{title: "a workflow fails half-way, is undone, and a recovery with another playbook succeeds", play: aRecovery},
 	}
 }

@@ -14,6 +14,7 @@ import (
 	kubernetesexecutionv1 "kubernaut.io/kubernaut/api/kubernetesexecution/v1"
 	remediationv1 "kubernaut.io/kubernaut/api/remediation/v1"
 	remediationprocessingv1 "kubernaut.io/kubernaut/api/remediationprocessing/v1"
+	safetyv1alpha1 "kubernaut.io/kubernaut/api/safety/v1alpha1"
 	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
 )
 
@@ -28,6 +29,7 @@ const (
 	actorWorkflow   = "workflow"
 	actorGate       = "gate"
 	actorExecution  = "execution"
+	actorApproval   = "approval"
 	actorAPIServer  = "api server"
 )
 
@@ -48,6 +50,8 @@ func (n narrator) observe(object client.Object) []note {
 		t.workflow(o)
 	case *kubernetesexecutionv1.KubernetesExecution:
 		t.execution(o)
+	case *safetyv1alpha1.ApprovalRequest:
+		t.approval(o)
 	case *appsv1.Deployment:
 		t.deployment(o)
 	case *corev1.Pod:

@@ -16,6 +16,7 @@ import (
 	kubernetesexecutionv1 "kubernaut.io/kubernaut/api/kubernetesexecution/v1"
 	remediationv1 "kubernaut.io/kubernaut/api/remediation/v1"
 	remediationprocessingv1 "kubernaut.io/kubernaut/api/remediationprocessing/v1"
+	safetyv1alpha1 "kubernaut.io/kubernaut/api/safety/v1alpha1"
 	"kubernaut.io/kubernaut/api/shared"
 	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
 )
@@ -50,6 +51,15 @@ request: cart-rollout-stuck: repair Deployment shop/cart
   asked for by shop:alert-receiver, stamped by admission
 request: failed: ManualReviewRequired
   no playbook matches`,
+		},
+		"an approval is asked for, given and final": {
+			objects: []client.Object{anApproval(safetyv1alpha1.PhasePending), anApproval(safetyv1alpha1.PhasePending, "shop-lead"), anApproval(safetyv1alpha1.PhaseApproved, "shop-lead")},
+			want: `
+approval: end-hung-pod-approval-1: 1 approval wanted
+  irreversible/irreversible: it cannot be undone
+  asked for by shop:support
+approval: Approved by shop:shop-lead: seen, fine
+approval: approved: the workflow may go on`,
 		},
 		"facts come when they are complete": {
 			objects: []client.Object{&remediationprocessingv1.RemediationProcessing{}, theFacts()},
@@ -287,6 +297,19 @@ func anExecution(changed *bool) *kubernetesexecutionv1.KubernetesExecution {
 		Inverse:  &kubernetesexecutionv1.Inverse{Fields: []shared.FieldChange{{Path: "/spec/replicas"}}},
 	}
 	return e
+}
+
+func anApproval(phase safetyv1alpha1.ApprovalPhase, by ...string) *safetyv1alpha1.ApprovalRequest {
+	a := &safetyv1alpha1.ApprovalRequest{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "end-hung-pod-approval-1"}}
+	a.Spec.RequestedBy.Username, a.Spec.RequiredApprovals = "system:serviceaccount:shop:support", 1
+	a.Spec.Reasons = []safetyv1alpha1.ApprovalReason{{Policy: "irreversible", Code: "irreversible", Message: "it cannot be undone"}}
+	for _, account := range by {
+		a.Spec.Decisions = append(a.Spec.Decisions, safetyv1alpha1.ApprovalDecision{
+			Decision: safetyv1alpha1.DecisionApproved, Reason: "seen, fine", By: "system:serviceaccount:shop:" + account,
+		})
+	}
+	a.Status.Phase = phase
+	return a
 }
 
 func aDeployment(generation int64, updated, available int32, reason string) *appsv1.Deployment {

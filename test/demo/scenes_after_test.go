@@ -11,8 +11,10 @@ import (
 
 	kubernetesexecutionv1 "kubernaut.io/kubernaut/api/kubernetesexecution/v1"
 	remediationv1 "kubernaut.io/kubernaut/api/remediation/v1"
+	safetyv1alpha1 "kubernaut.io/kubernaut/api/safety/v1alpha1"
 	"kubernaut.io/kubernaut/api/shared"
 	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
+	"kubernaut.io/kubernaut/controllers/identity"
 )
 
 func holding(claims []claim) []bool {
@@ -100,6 +102,61 @@ func TestJudgeRecovery(t *testing.T) {
 			deployment.Spec.Replicas, deployment.Status.Replicas = &test.replicas, test.replicas
 			got := holding(judgeRecovery(&first, done, deployment))
 			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestJudgeApproval(t *testing.T) {
+	account := identity.Username(identity.DefaultNamespace, identity.Action(shared.ActionRestartPod))
+	deletion := func(by string) write { return write{User: by, Verb: "delete", Resource: "pods", Object: "catalog-a"} }
+	tests := map[string]struct {
+		change func(*approval)
+		want   []bool
+	}{
+		"waited, approved, done": {want: []bool{true, true, true, true}},
+		"the pod was ended too early": {
+			change: func(a *approval) { a.waited = false }, want: []bool{false, true, true, true},
+		},
+		"somebody else approved": {
+			change: func(a *approval) { a.request = anApproval(safetyv1alpha1.PhaseApproved, support) }, want: []bool{true, false, true, true},
+		},
+		"it was not approved": {
+			change: func(a *approval) { a.request = anApproval(safetyv1alpha1.PhaseExpired) }, want: []bool{true, false, true, true},
+		},
+		"the workflow failed": {
+			change: func(a *approval) { a.workflow.Status.Outcome = workflowexecutionv1.OutcomeFailed }, want: []bool{true, true, false, true},
+		},
+		"the pod is still there": {
+			change: func(a *approval) { a.ended = false }, want: []bool{true, true, false, true},
+		},
+		"nobody of Kubernaut's deleted it": {
+			change: func(a *approval) { a.writes = a.writes[1:] }, want: []bool{true, true, true, false},
+		},
+		"it was deleted under another account of the operator": {
+			change: func(a *approval) {
+				a.writes = []write{deletion(identity.Username(identity.DefaultNamespace, "workflowexecution-controller"))}
+			},
+			want: []bool{true, true, true, false},
+		},
+		"who deleted it is not known": {
+			change: func(a *approval) { a.auditError = errors.New("no log") }, want: []bool{true, true, true, false},
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			a := approval{
+				workflow: &workflowexecutionv1.WorkflowExecution{}, request: anApproval(safetyv1alpha1.PhaseApproved, shopLead), pod: "catalog-a",
+				waited: true, ended: true, deployment: aDeployment(2, 3, 3, ""),
+				// What the kubelet deletes is none of Kubernaut's, and a refused deletion none at all.
+				writes: []write{deletion(account), deletion("system:node:node-01"), {User: account, Verb: "delete", Resource: "pods", Object: "catalog-a", Code: 409}},
+			}
+			a.workflow.Status.Outcome = workflowexecutionv1.OutcomeSuccess
+			if test.change != nil {
+				test.change(&a)
+			}
+			if diff := cmp.Diff(test.want, holding(judgeApproval(a))); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})

@@ -180,14 +180,14 @@ func (r *rollout) lookAgain(ctx context.Context) (evidence, error) {
 	}
 	r.observe(found.request)
 	found.executions = executions.Items
-	found.writes, found.auditError = readAudit(r.auditLog, r.asked, concern{r.namespace, cart})
+	found.writes, found.auditError = readAudit(r.auditLog, r.asked, concern{namespace: r.namespace, deployment: cart})
 	return found, nil
 }
 
 // tellWho shows the writes of the whole scene.
 func (r *rollout) tellWho() {
 	r.heading(fmt.Sprintf("Who did what to Kubernaut's objects and to %s, from the API server's audit log", cart))
-	writes, err := readAudit(r.auditLog, r.opened, concern{r.namespace, cart})
+	writes, err := readAudit(r.auditLog, r.opened, concern{namespace: r.namespace, deployment: cart})
 	if err != nil {
 		r.table([]string{"  " + err.Error()})
 		return
