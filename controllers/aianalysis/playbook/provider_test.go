@@ -466,6 +466,20 @@ func outOfMemory(s *aianalysisv1.AIAnalysisSpec, limit int64) {
 	s.Enrichment.Containers = append(s.Enrichment.Containers[:1], left, killed)
 }
 
+// TestSamplesLeaveAHealthyReleaseAlone has a repair of something else fail while the target makes progress: no release is at fault.
+func TestSamplesLeaveAHealthyReleaseAlone(t *testing.T) {
+	t.Parallel()
+	got := analyze(t, specOf(func(s *aianalysisv1.AIAnalysisSpec) {
+		recovery(s, "more-pods")
+		s.Enrichment.Containers, s.Enrichment.Conditions = nil, nil
+		s.Enrichment.Health = shared.Health{Status: shared.HealthInProgress}
+		s.Enrichment.Revisions = []shared.Revision{{Number: 3, Current: true, SameAsCurrent: true, AvailableReplicas: 3}, {Number: 2, AvailableReplicas: 1}, {Number: 1}}
+	}), samples(t)...)
+	if got.Recommendation != nil {
+		t.Errorf("got %+v", got.Recommendation)
+	}
+}
+
 // TestSamplesDoNotRaiseWithoutEnd has limits that a playbook must leave to people.
 func TestSamplesDoNotRaiseWithoutEnd(t *testing.T) {
 	t.Parallel()
