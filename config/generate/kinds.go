@@ -212,7 +212,7 @@ func (t *table) field(path string, field *apiextensionsv1.JSONSchemaProps, requi
 	}
 	text := prose(field.Description)
 	if field.Default != nil {
-		text += fmt.Sprintf(" Default: `%s`.", field.Default.Raw)
+		text += fmt.Sprintf(" Default: %#q.", field.Default.Raw)
 	}
 	item, suffix := inner(field)
 	where := elsewhere()[t.kind+" "+path]

@@ -99,7 +99,7 @@ func (s *Sink) address() (*url.URL, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close() //nolint:errcheck // it was only read
+	defer file.Close()
 	data, err := io.ReadAll(io.LimitReader(file, longestAddress))
 	if err != nil {
 		return nil, err
@@ -167,7 +167,7 @@ func (s *Sink) Send(ctx context.Context, id types.UID, message Message) *Deliver
 	if err != nil {
 		return &DeliveryError{Why: where + " " + whyNot(err)}
 	}
-	defer response.Body.Close() //nolint:errcheck // what was answered is known
+	defer response.Body.Close()
 	if _, err := io.Copy(io.Discard, io.LimitReader(response.Body, longestAnswer)); err != nil {
 		return &DeliveryError{Why: where + " " + whyNot(err)}
 	}

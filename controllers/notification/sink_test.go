@@ -51,7 +51,7 @@ func TestSend(t *testing.T) {
 				w.Header().Set(headers[i], headers[i+1])
 			}
 			w.WriteHeader(code)
-			fmt.Fprint(w, strings.Repeat("an answer that says "+secret, 10_000)) //nolint:errcheck // the client may have read enough
+			fmt.Fprint(w, strings.Repeat("an answer that says "+secret, 10_000))
 		}
 	}
 	tests := map[string]struct {

@@ -98,8 +98,10 @@ func TestNoRightReachesARequest(t *testing.T) {
 					t.Errorf("%s has rights on every resource: %v", role, rule)
 				}
 			}
-			if slices.ContainsFunc(rule.Verbs, func(verb string) bool { return verb == "impersonate" || verb == "escalate" || verb == "bind" || verb == rbacv1.VerbAll }) {
-				t.Errorf("%s can give itself more: %v", role, rule)
+			for _, verb := range []string{"impersonate", "escalate", "bind", rbacv1.VerbAll} {
+				if slices.Contains(rule.Verbs, verb) {
+					t.Errorf("%s can give itself more: %v", role, rule)
+				}
 			}
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -68,7 +69,7 @@ func (p *place) user(ctx context.Context, deployments ...string) (alice client.C
 }
 
 // hold has a policy hold everything in the namespace, by its label test.kubernaut.io/flow, until it is lifted.
-func (p *place) hold(ctx context.Context, name string) (lift func()) {
+func hold(ctx context.Context, name string) (lift func()) {
 	GinkgoHelper()
 	policy := &safetyv1alpha1.SafetyPolicy{ObjectMeta: metav1.ObjectMeta{Name: name}}
 	policy.Spec.Source.Rego = "package kubernaut.safety." + regoName(name) + "\n\nimport rego.v1\n\nhold contains {\"code\": \"TEST\", \"msg\": \"a test holds\"}\n"
@@ -127,7 +128,7 @@ var _ = Describe("A request that is stopped", func() {
 		cart := p.deploy(ctx, "cart")
 		b := builders.Request(p.namespace, "never", "FlowNever", cart.Target())
 		b.Spec.Cancel = new(true)
-		request := p.ask(ctx, b)
+		request := ask(ctx, b)
 		awaitEnd(ctx, request)
 		Expect(request.Status.Outcome).To(Equal(remediationv1.OutcomeCancelled))
 		expectAttempts(ctx, request, 0, 0)
@@ -136,9 +137,9 @@ var _ = Describe("A request that is stopped", func() {
 
 	It("has a workflow that runs undo what it did, and calls nobody", func(ctx SpecContext) {
 		p := newPlace(ctx, nil)
-		p.install(ctx, scaleTo("flow-stop", "FlowStop", 1, "2"))
+		install(ctx, scaleTo("flow-stop", "FlowStop", 1, "2"))
 		cart := p.deploy(ctx, "cart")
-		request := p.ask(ctx, builders.Request(p.namespace, "stop", "FlowStop", cart.Target()))
+		request := ask(ctx, builders.Request(p.namespace, "stop", "FlowStop", cart.Target()))
 		p.awaitWorkflow(ctx, "stop-workflow", inPhase(workflowexecutionv1.PhaseMonitoring))
 		cancel(ctx, request)
 		awaitEnd(ctx, request)
@@ -151,10 +152,10 @@ var _ = Describe("A request that is stopped", func() {
 
 	It("stops a workflow that waits for people, too", func(ctx SpecContext) {
 		p := newPlace(ctx, map[string]string{"test.kubernaut.io/flow": "stop"})
-		p.install(ctx, scaleTo("flow-stop-held", "FlowStopHeld", 1, "2"))
-		p.hold(ctx, "flow-stop-held")
+		install(ctx, scaleTo("flow-stop-held", "FlowStopHeld", 1, "2"))
+		hold(ctx, "flow-stop-held")
 		cart := p.deploy(ctx, "cart")
-		request := p.ask(ctx, builders.Request(p.namespace, "stop-held", "FlowStopHeld", cart.Target()))
+		request := ask(ctx, builders.Request(p.namespace, "stop-held", "FlowStopHeld", cart.Target()))
 		p.awaitWorkflow(ctx, "stop-held-workflow", isHeld)
 		cancel(ctx, request)
 		awaitEnd(ctx, request)
@@ -164,12 +165,12 @@ var _ = Describe("A request that is stopped", func() {
 
 	It("has its workflow undo what it did when the time is up, and calls people", func(ctx SpecContext) {
 		p := newPlace(ctx, nil)
-		p.install(ctx, scaleTo("flow-late", "FlowLate", 1, "2"))
+		install(ctx, scaleTo("flow-late", "FlowLate", 1, "2"))
 		cart := p.deploy(ctx, "cart")
 		b := builders.Request(p.namespace, "late", "FlowLate", cart.Target())
 		limit := &metav1.Duration{Duration: 4 * time.Second}
 		b.Spec.Timeouts = &remediationv1.RemediationTimeouts{Processing: limit, Analyzing: limit, Overall: &metav1.Duration{Duration: 8 * time.Second}}
-		request := p.ask(ctx, b)
+		request := ask(ctx, b)
 		awaitEnd(ctx, request)
 		Expect(request.Status.Outcome).To(Equal(remediationv1.OutcomeTimedOut), request.Status.EscalationReason)
 		Expect(request.Status.EscalationReason).To(And(ContainSubstring("the overall limit"), ContainSubstring("What it had changed was undone")))
@@ -179,10 +180,10 @@ var _ = Describe("A request that is stopped", func() {
 
 	It("does not count what it waited for people", func(ctx SpecContext) {
 		p := newPlace(ctx, map[string]string{"test.kubernaut.io/flow": "waits"})
-		p.install(ctx, scaleTo("flow-waits", "FlowWaits", 1, "2"))
-		lift := p.hold(ctx, "flow-waits")
+		install(ctx, scaleTo("flow-waits", "FlowWaits", 1, "2"))
+		lift := hold(ctx, "flow-waits")
 		cart := p.deploy(ctx, "cart")
-		request := p.ask(ctx, builders.Request(p.namespace, "waits", "FlowWaits", cart.Target()))
+		request := ask(ctx, builders.Request(p.namespace, "waits", "FlowWaits", cart.Target()))
 		p.awaitWorkflow(ctx, "waits-workflow", isHeld)
 		await(ctx, request, func(g Gomega) {
 			g.Expect(meta.FindStatusCondition(request.Status.Conditions, shared.ConditionReady).Reason).To(Equal(remediationrequest.ReasonWorkflowWaiting))
@@ -200,10 +201,10 @@ var _ = Describe("A request that is stopped", func() {
 var _ = Describe("A request that loses a child", func() {
 	It("notices at once that its workflow was deleted", func(ctx SpecContext) {
 		p := newPlace(ctx, map[string]string{"test.kubernaut.io/flow": "gone"})
-		p.install(ctx, scaleTo("flow-gone", "FlowGone", 1, "2"))
-		p.hold(ctx, "flow-gone")
+		install(ctx, scaleTo("flow-gone", "FlowGone", 1, "2"))
+		hold(ctx, "flow-gone")
 		cart := p.deploy(ctx, "cart")
-		request := p.ask(ctx, builders.Request(p.namespace, "gone", "FlowGone", cart.Target()))
+		request := ask(ctx, builders.Request(p.namespace, "gone", "FlowGone", cart.Target()))
 		workflow := p.awaitWorkflow(ctx, "gone-workflow", isHeld)
 		await(ctx, request, func(g Gomega) { g.Expect(request.Status.WorkflowExecutionRefs).To(HaveLen(1)) })
 		Expect(server.Admin.Delete(ctx, workflow)).To(Succeed())
@@ -214,7 +215,7 @@ var _ = Describe("A request that loses a child", func() {
 
 	It("is told why it may not have its workflow", func(ctx SpecContext) {
 		p := newPlace(ctx, nil)
-		p.install(ctx, scaleElsewhere("flow-refused", "FlowRefused", 1, "till"))
+		install(ctx, scaleElsewhere("flow-refused", "FlowRefused", 1, "till"))
 		cart, till := p.deploy(ctx, "cart"), p.deploy(ctx, "till")
 		By("asking as somebody who may have cart remediated, and not till")
 		alice, _ := p.user(ctx, "cart")
@@ -231,7 +232,7 @@ var _ = Describe("A request that loses a child", func() {
 		p := newPlace(ctx, map[string]string{"test.kubernaut.io/refuses": "analyses"})
 		p.refuseAnalyses(ctx)
 		cart := p.deploy(ctx, "cart")
-		request := p.ask(ctx, builders.Request(p.namespace, "denied", "FlowRefusedAnalysis", cart.Target()))
+		request := ask(ctx, builders.Request(p.namespace, "denied", "FlowRefusedAnalysis", cart.Target()))
 		awaitEnd(ctx, request)
 		expectReason(request, remediationrequest.ReasonChildRefused, "no analyses in this namespace")
 		Expect(request.Status.RemediationProcessingRefs).To(HaveLen(1))
@@ -254,12 +255,16 @@ func (p *place) refuseAnalyses(ctx context.Context) {
 	GinkgoHelper()
 	policy := &admissionregistrationv1.ValidatingAdmissionPolicy{ObjectMeta: metav1.ObjectMeta{Name: "flow-refuses-analyses"}}
 	policy.Spec.FailurePolicy = new(admissionregistrationv1.Fail)
-	policy.Spec.MatchConstraints = &admissionregistrationv1.MatchResources{ResourceRules: []admissionregistrationv1.NamedRuleWithOperations{{
-		RuleWithOperations: admissionregistrationv1.RuleWithOperations{
+	creation := func(group, resource string) admissionregistrationv1.NamedRuleWithOperations {
+		return admissionregistrationv1.NamedRuleWithOperations{RuleWithOperations: admissionregistrationv1.RuleWithOperations{
 			Operations: []admissionregistrationv1.OperationType{admissionregistrationv1.Create},
-			Rule:       admissionregistrationv1.Rule{APIGroups: []string{"aianalysis.kubernaut.io"}, APIVersions: []string{"*"}, Resources: []string{"aianalyses"}},
-		},
-	}}}
+			Rule:       admissionregistrationv1.Rule{APIGroups: []string{group}, APIVersions: []string{"*"}, Resources: []string{resource}},
+		}}
+	}
+	// ConfigMaps show that the API server has seen it, which takes a moment: nobody else refuses them.
+	policy.Spec.MatchConstraints = &admissionregistrationv1.MatchResources{ResourceRules: []admissionregistrationv1.NamedRuleWithOperations{
+		creation(aianalysisv1.GroupVersion.Group, "aianalyses"), creation(corev1.GroupName, "configmaps"),
+	}}
 	policy.Spec.Validations = []admissionregistrationv1.Validation{{Expression: "false", Message: "no analyses in this namespace"}}
 	binding := &admissionregistrationv1.ValidatingAdmissionPolicyBinding{ObjectMeta: metav1.ObjectMeta{Name: policy.Name}}
 	binding.Spec.PolicyName = policy.Name
@@ -271,15 +276,9 @@ func (p *place) refuseAnalyses(ctx context.Context) {
 		Expect(server.Admin.Create(ctx, object)).To(Succeed())
 		DeferCleanup(func(ctx context.Context) { Expect(server.Admin.Delete(ctx, object)).To(Succeed()) })
 	}
-	// The API server takes a moment to see it. People may not make one anyway: the message tells who refuses.
-	ref := shared.ObjectReference{Name: "probe", UID: "probe"}
-	analysis := &aianalysisv1.AIAnalysis{ObjectMeta: metav1.ObjectMeta{Namespace: p.namespace, Name: "probe"}}
-	analysis.Spec = aianalysisv1.AIAnalysisSpec{
-		RemediationRequestRef: ref, RemediationProcessingRef: ref, SignalContext: shared.SignalContext{Name: "Probe"},
-		Target: shared.Target{APIVersion: "v1", Kind: "Pod", Namespace: p.namespace, Name: "probe"},
-	}
 	Eventually(func(g Gomega) {
-		g.Expect(server.Admin.Create(ctx, analysis.DeepCopy(), client.DryRunAll)).To(MatchError(ContainSubstring("no analyses in this namespace")))
+		probe := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: p.namespace, Name: "probe"}}
+		g.Expect(server.Admin.Create(ctx, probe, client.DryRunAll)).To(MatchError(ContainSubstring("no analyses in this namespace")))
 	}).WithTimeout(soon).WithPolling(poll).Should(Succeed())
 }
 
@@ -348,7 +347,7 @@ var _ = Describe("The notification of an escalation", func() {
 		cart := p.deploy(ctx, "cart")
 		b := builders.Request(p.namespace, "told", "FlowTold", cart.Target())
 		b.Spec.TTLAfterFinished = &metav1.Duration{}
-		request := p.ask(ctx, b)
+		request := ask(ctx, b)
 		Eventually(func() bool {
 			return apierrors.IsNotFound(server.Admin.Get(ctx, client.ObjectKeyFromObject(request), request))
 		}).WithTimeout(soon).WithPolling(poll).Should(BeTrue())
@@ -364,12 +363,12 @@ var _ = Describe("The notification of an escalation", func() {
 		cart := p.deploy(ctx, "cart")
 		b := builders.Request(p.namespace, "later", "FlowToldLater", cart.Target())
 		b.Spec.TTLAfterFinished = &metav1.Duration{}
-		request := p.ask(ctx, b)
+		request := ask(ctx, b)
 		expectNotified(ctx, request, remediationv1.ReasonDeliveryFails)
 		expectEvents(ctx, request, remediationrequest.EventRemediationStarted, remediationrequest.EventRemediationFailed,
 			remediationrequest.EventEscalatedToManualReview, notification.EventNotificationFailed)
 		By("going on with others, while it is kept beyond its time to live")
-		other := p.ask(ctx, builders.Request(p.namespace, "other", "FlowToldOther", cart.Target()))
+		other := ask(ctx, builders.Request(p.namespace, "other", "FlowToldOther", cart.Target()))
 		awaitEnd(ctx, other)
 		By("restarting the manager")
 		p.stop()
@@ -396,7 +395,7 @@ var _ = Describe("The notification of an escalation", func() {
 		cart := p.deploy(ctx, "cart")
 		requests := make([]*remediationv1.RemediationRequest, 6)
 		for i := range requests {
-			requests[i] = p.ask(ctx, builders.Request(p.namespace, string(rune('a'+i)), "FlowHangs"+string(rune('A'+i)), cart.Target()))
+			requests[i] = ask(ctx, builders.Request(p.namespace, string(rune('a'+i)), "FlowHangs"+string(rune('A'+i)), cart.Target()))
 		}
 		for _, request := range requests {
 			awaitEnd(ctx, request)

@@ -70,7 +70,7 @@ func listed(ctx context.Context, namespace string, list client.ObjectList) []cli
 }
 
 // ask makes a request.
-func (p *place) ask(ctx context.Context, b builders.RequestBuilder) *remediationv1.RemediationRequest {
+func ask(ctx context.Context, b builders.RequestBuilder) *remediationv1.RemediationRequest {
 	GinkgoHelper()
 	Expect(server.Admin.Create(ctx, b.RemediationRequest)).To(Succeed())
 	return b.RemediationRequest
@@ -119,7 +119,7 @@ func (p *place) stabilize(ctx context.Context, workflow string, deployment build
 	})
 	p.clock.step(stabilized)
 	p.awaitWorkflow(ctx, workflow, func(g Gomega, w *workflowexecutionv1.WorkflowExecution) {
-		p.touch(ctx, deployment)
+		touch(ctx, deployment)
 		g.Expect(w.Status.Phase.Terminal()).To(BeTrue(), "%v", w.Status.Conditions)
 	})
 }
@@ -244,11 +244,11 @@ func scaleElsewhere(name, signal string, priority int32, deployment string) buil
 var _ = Describe("A request", func() {
 	It("is remediated, tells of it, and is removed when its time is up", func(ctx SpecContext) {
 		p := newPlace(ctx, nil)
-		p.install(ctx, scaleTo("flow-fine", "FlowFine", 1, "2"))
+		install(ctx, scaleTo("flow-fine", "FlowFine", 1, "2"))
 		cart := p.deploy(ctx, "cart")
 		b := builders.Request(p.namespace, "fine", "FlowFine", cart.Target())
 		b.Spec.TTLAfterFinished = &metav1.Duration{Duration: 5 * time.Second}
-		request := p.ask(ctx, b)
+		request := ask(ctx, b)
 		p.stabilize(ctx, "fine-workflow", cart)
 		awaitEnd(ctx, request)
 		Expect(request.Status.OverallPhase).To(Equal(remediationv1.PhaseCompleted))
@@ -265,9 +265,9 @@ var _ = Describe("A request", func() {
 
 	It("changes nothing as a dry run", func(ctx SpecContext) {
 		p := newPlace(ctx, nil)
-		p.install(ctx, scaleTo("flow-dry", "FlowDry", 1, "2"))
+		install(ctx, scaleTo("flow-dry", "FlowDry", 1, "2"))
 		cart := p.deploy(ctx, "cart")
-		request := p.ask(ctx, builders.Request(p.namespace, "dry", "FlowDry", cart.Target()).DryRun())
+		request := ask(ctx, builders.Request(p.namespace, "dry", "FlowDry", cart.Target()).DryRun())
 		awaitEnd(ctx, request)
 		Expect(request.Status.Outcome).To(Equal(remediationv1.OutcomeDryRun))
 		expectAttempts(ctx, request, 1, 1)
@@ -276,9 +276,9 @@ var _ = Describe("A request", func() {
 
 	It("has nothing to do when its playbook has no steps", func(ctx SpecContext) {
 		p := newPlace(ctx, nil)
-		p.install(ctx, builders.Playbook("flow-nothing", "FlowNothing", 1))
+		install(ctx, builders.Playbook("flow-nothing", "FlowNothing", 1))
 		cart := p.deploy(ctx, "cart")
-		request := p.ask(ctx, builders.Request(p.namespace, "nothing", "FlowNothing", cart.Target()))
+		request := ask(ctx, builders.Request(p.namespace, "nothing", "FlowNothing", cart.Target()))
 		awaitEnd(ctx, request)
 		Expect(request.Status.Outcome).To(Equal(remediationv1.OutcomeNoActionRequired))
 		expectAttempts(ctx, request, 1, 0)
@@ -287,7 +287,7 @@ var _ = Describe("A request", func() {
 	It("is for people when no playbook knows it", func(ctx SpecContext) {
 		p := newPlace(ctx, nil)
 		cart := p.deploy(ctx, "cart")
-		request := p.ask(ctx, builders.Request(p.namespace, "unknown", "FlowUnknown", cart.Target()))
+		request := ask(ctx, builders.Request(p.namespace, "unknown", "FlowUnknown", cart.Target()))
 		awaitEnd(ctx, request)
 		expectEscalated(request, "")
 		Expect(request.Status.EscalationReason).To(ContainSubstring("AIAnalysis unknown-analysis failed: No playbook matches"))
@@ -296,9 +296,9 @@ var _ = Describe("A request", func() {
 
 	It("is for people when its workflow only tells them", func(ctx SpecContext) {
 		p := newPlace(ctx, nil)
-		p.install(ctx, builders.Playbook("flow-tell", "FlowTell", 1).Step("tell", shared.ActionNotifyOnly, map[string]string{"message": "look"}))
+		install(ctx, builders.Playbook("flow-tell", "FlowTell", 1).Step("tell", shared.ActionNotifyOnly, map[string]string{"message": "look"}))
 		cart := p.deploy(ctx, "cart")
-		request := p.ask(ctx, builders.Request(p.namespace, "tell", "FlowTell", cart.Target()))
+		request := ask(ctx, builders.Request(p.namespace, "tell", "FlowTell", cart.Target()))
 		awaitEnd(ctx, request)
 		expectEscalated(request, "")
 		Expect(meta.FindStatusCondition(request.Status.Conditions, remediationv1.ConditionEscalated).Reason).To(Equal(remediationrequest.ReasonNothingChanged))
@@ -309,10 +309,10 @@ var _ = Describe("A request", func() {
 		p := newPlace(ctx, nil)
 		playbook := scaleTo("flow-part", "FlowPart", 1, "2").Step("more", shared.ActionScaleDeployment, map[string]string{"name": "till", "replicas": "2"})
 		playbook.Spec.Workflow.Steps[1].Critical, playbook.Spec.Workflow.Steps[1].DependsOn = new(false), []string{"scale"}
-		p.install(ctx, playbook)
+		install(ctx, playbook)
 		cart, till := p.deploy(ctx, "cart"), p.deploy(ctx, "till")
 		server.Workloads.Hold(client.ObjectKeyFromObject(cart.Deployment))
-		request := p.ask(ctx, builders.Request(p.namespace, "part", "FlowPart", cart.Target()))
+		request := ask(ctx, builders.Request(p.namespace, "part", "FlowPart", cart.Target()))
 		By("taking the target of the second step away while the first one runs")
 		p.awaitWorkflow(ctx, "part-workflow", inPhase(workflowexecutionv1.PhaseExecuting))
 		Expect(server.Admin.Delete(ctx, till.Deployment)).To(Succeed())
@@ -328,12 +328,12 @@ var _ = Describe("A request", func() {
 var _ = Describe("A duplicate", func() {
 	It("ends at once while another request for the same signal and target is active, and only then", func(ctx SpecContext) {
 		p := newPlace(ctx, nil)
-		p.install(ctx, scaleTo("flow-twice", "FlowTwice", 1, "2"))
+		install(ctx, scaleTo("flow-twice", "FlowTwice", 1, "2"))
 		cart, till := p.deploy(ctx, "cart"), p.deploy(ctx, "till")
-		first := p.ask(ctx, builders.Request(p.namespace, "first", "FlowTwice", cart.Target()))
+		first := ask(ctx, builders.Request(p.namespace, "first", "FlowTwice", cart.Target()))
 		p.awaitWorkflow(ctx, "first-workflow", inPhase(workflowexecutionv1.PhaseMonitoring))
-		second := p.ask(ctx, builders.Request(p.namespace, "second", "FlowTwice", cart.Target()))
-		other := p.ask(ctx, builders.Request(p.namespace, "other", "FlowTwice", till.Target()))
+		second := ask(ctx, builders.Request(p.namespace, "second", "FlowTwice", cart.Target()))
+		other := ask(ctx, builders.Request(p.namespace, "other", "FlowTwice", till.Target()))
 		awaitEnd(ctx, second)
 		Expect(second.Status.Outcome).To(Equal(remediationv1.OutcomeDuplicate))
 		Expect(second.Status.DuplicateOf).To(Equal("first"))
@@ -350,7 +350,7 @@ var _ = Describe("A duplicate", func() {
 		p.stabilize(ctx, "other-workflow", till)
 		awaitEnd(ctx, other)
 		Expect(other.Status.Outcome).To(Equal(remediationv1.OutcomeRemediated))
-		again := p.ask(ctx, builders.Request(p.namespace, "again", "FlowTwice", cart.Target()))
+		again := ask(ctx, builders.Request(p.namespace, "again", "FlowTwice", cart.Target()))
 		await(ctx, again, func(g Gomega) {
 			g.Expect(again.Status.OverallPhase).NotTo(BeElementOf(remediationv1.RemediationPhase(""), remediationv1.PhasePending))
 		})
@@ -359,12 +359,12 @@ var _ = Describe("A duplicate", func() {
 
 	It("is all but one of those that were made while nobody was there", func(ctx SpecContext) {
 		p := newPlace(ctx, nil)
-		p.install(ctx, scaleTo("flow-many", "FlowMany", 1, "2"))
+		install(ctx, scaleTo("flow-many", "FlowMany", 1, "2"))
 		cart := p.deploy(ctx, "cart")
 		p.stop()
 		requests := make([]*remediationv1.RemediationRequest, 4)
 		for i := range requests {
-			requests[i] = p.ask(ctx, builders.Request(p.namespace, fmt.Sprintf("many-%d", i), "FlowMany", cart.Target()))
+			requests[i] = ask(ctx, builders.Request(p.namespace, fmt.Sprintf("many-%d", i), "FlowMany", cart.Target()))
 		}
 		p.start()
 		var active []string
@@ -394,9 +394,9 @@ var _ = Describe("A duplicate", func() {
 var _ = Describe("A recovery", func() {
 	It("is tried with another plan, which repairs", func(ctx SpecContext) {
 		p := newPlace(ctx, nil)
-		p.install(ctx, toRevision("flow-one-a", "FlowOne", 2, "99"), scaleTo("flow-one-b", "FlowOne", 1, "2"))
+		install(ctx, toRevision("flow-one-a", "FlowOne", 2, "99"), scaleTo("flow-one-b", "FlowOne", 1, "2"))
 		cart := p.deploy(ctx, "cart")
-		request := p.ask(ctx, builders.Request(p.namespace, "one", "FlowOne", cart.Target()))
+		request := ask(ctx, builders.Request(p.namespace, "one", "FlowOne", cart.Target()))
 		p.stabilize(ctx, "one-recovery-1", cart)
 		awaitEnd(ctx, request)
 		Expect(request.Status.Outcome).To(Equal(remediationv1.OutcomeRemediated), request.Status.EscalationReason)
@@ -423,10 +423,10 @@ var _ = Describe("A recovery", func() {
 	It("is tried for each of three plans that fail differently; a fourth failure is for people", func(ctx SpecContext) {
 		const signal = "FlowThree"
 		p := newPlace(ctx, nil)
-		p.install(ctx, toRevision("flow-three-a", signal, 4, "99"), imageOfNobody("flow-three-b", signal, 3),
+		install(ctx, toRevision("flow-three-a", signal, 4, "99"), imageOfNobody("flow-three-b", signal, 3),
 			scaleElsewhere("flow-three-c", signal, 2, "nowhere"), scaleElsewhere("flow-three-d", signal, 1, "neither"))
 		cart := p.deploy(ctx, "cart")
-		request := p.ask(ctx, builders.Request(p.namespace, "three", signal, cart.Target()))
+		request := ask(ctx, builders.Request(p.namespace, "three", signal, cart.Target()))
 		awaitEnd(ctx, request)
 		expectEscalated(request, remediationrequest.ReasonAttemptsExhausted)
 		expectAttempts(ctx, request, 4, 4)
@@ -441,9 +441,9 @@ var _ = Describe("A recovery", func() {
 	It("ends with people when no plan is left", func(ctx SpecContext) {
 		const signal = "FlowLeft"
 		p := newPlace(ctx, nil)
-		p.install(ctx, toRevision("flow-left-a", signal, 3, "99"), imageOfNobody("flow-left-b", signal, 2), scaleElsewhere("flow-left-c", signal, 1, "nowhere"))
+		install(ctx, toRevision("flow-left-a", signal, 3, "99"), imageOfNobody("flow-left-b", signal, 2), scaleElsewhere("flow-left-c", signal, 1, "nowhere"))
 		cart := p.deploy(ctx, "cart")
-		request := p.ask(ctx, builders.Request(p.namespace, "left", signal, cart.Target()))
+		request := ask(ctx, builders.Request(p.namespace, "left", signal, cart.Target()))
 		awaitEnd(ctx, request)
 		expectEscalated(request, remediationrequest.ReasonViable)
 		expectAttempts(ctx, request, 4, 3)
@@ -454,9 +454,9 @@ var _ = Describe("A recovery", func() {
 	It("is not tried when the same failure has occurred twice", func(ctx SpecContext) {
 		const signal = "FlowSame"
 		p := newPlace(ctx, nil)
-		p.install(ctx, toRevision("flow-same-a", signal, 3, "99"), toRevision("flow-same-b", signal, 2, "98"), scaleTo("flow-same-c", signal, 1, "2"))
+		install(ctx, toRevision("flow-same-a", signal, 3, "99"), toRevision("flow-same-b", signal, 2, "98"), scaleTo("flow-same-c", signal, 1, "2"))
 		cart := p.deploy(ctx, "cart")
-		request := p.ask(ctx, builders.Request(p.namespace, "same", signal, cart.Target()))
+		request := ask(ctx, builders.Request(p.namespace, "same", signal, cart.Target()))
 		awaitEnd(ctx, request)
 		expectEscalated(request, remediationrequest.ReasonSameFailure)
 		expectAttempts(ctx, request, 2, 2)
@@ -466,9 +466,9 @@ var _ = Describe("A recovery", func() {
 	It("is not tried when a policy denies", func(ctx SpecContext) {
 		const signal = "FlowDenied"
 		p := newPlace(ctx, map[string]string{shared.LabelEnvironment: "production"})
-		p.install(ctx, scaleTo("flow-denied-a", signal, 2, "0"), scaleTo("flow-denied-b", signal, 1, "2"))
+		install(ctx, scaleTo("flow-denied-a", signal, 2, "0"), scaleTo("flow-denied-b", signal, 1, "2"))
 		cart := p.deploy(ctx, "cart")
-		request := p.ask(ctx, builders.Request(p.namespace, "denied", signal, cart.Target()))
+		request := ask(ctx, builders.Request(p.namespace, "denied", signal, cart.Target()))
 		awaitEnd(ctx, request)
 		expectEscalated(request, remediationrequest.ReasonErrorTypeNotRecoverable)
 		expectAttempts(ctx, request, 1, 1)
@@ -479,8 +479,8 @@ var _ = Describe("A recovery", func() {
 	It("is not tried when whoever asked may not have it done any more", func(ctx SpecContext) {
 		const signal = "FlowForbidden"
 		p := newPlace(ctx, map[string]string{"test.kubernaut.io/flow": "forbidden"})
-		p.install(ctx, scaleElsewhere("flow-forbidden-a", signal, 2, "till"), scaleTo("flow-forbidden-b", signal, 1, "2"))
-		lift := p.hold(ctx, "flow-forbidden")
+		install(ctx, scaleElsewhere("flow-forbidden-a", signal, 2, "till"), scaleTo("flow-forbidden-b", signal, 1, "2"))
+		lift := hold(ctx, "flow-forbidden")
 		cart, till := p.deploy(ctx, "cart"), p.deploy(ctx, "till")
 		alice, revoke := p.user(ctx, "cart", "till")
 		b := builders.Request(p.namespace, "forbidden", signal, cart.Target())
@@ -500,9 +500,9 @@ var _ = Describe("A recovery", func() {
 	It("is not tried when the request allows none", func(ctx SpecContext) {
 		const signal = "FlowNone"
 		p := newPlace(ctx, nil)
-		p.install(ctx, toRevision("flow-none-a", signal, 2, "99"), scaleTo("flow-none-b", signal, 1, "2"))
+		install(ctx, toRevision("flow-none-a", signal, 2, "99"), scaleTo("flow-none-b", signal, 1, "2"))
 		cart := p.deploy(ctx, "cart")
-		request := p.ask(ctx, builders.Request(p.namespace, "none", signal, cart.Target()).Recoveries(0))
+		request := ask(ctx, builders.Request(p.namespace, "none", signal, cart.Target()).Recoveries(0))
 		awaitEnd(ctx, request)
 		expectEscalated(request, remediationrequest.ReasonAttemptsExhausted)
 		expectAttempts(ctx, request, 1, 1)
@@ -512,26 +512,26 @@ var _ = Describe("A recovery", func() {
 	It("is not tried while a tenth of all workflows fails, and is again an hour later", func(ctx SpecContext) {
 		const signal = "FlowRate"
 		p := newPlace(ctx, nil)
-		p.install(ctx, toRevision("flow-rate-a", signal, 2, "99"), scaleTo("flow-rate-b", signal, 1, "2"))
+		install(ctx, toRevision("flow-rate-a", signal, 2, "99"), scaleTo("flow-rate-b", signal, 1, "2"))
 		cart := p.deploy(ctx, "cart")
 		p.succeed(ctx, 9)
-		request := p.ask(ctx, builders.Request(p.namespace, "rate", signal, cart.Target()))
+		request := ask(ctx, builders.Request(p.namespace, "rate", signal, cart.Target()))
 		awaitEnd(ctx, request)
 		expectEscalated(request, remediationrequest.ReasonFailureRateTooHigh)
 		Expect(request.Status.EscalationReason).To(ContainSubstring("1 of the 10 workflows that ended in the last hour failed"))
 		expectAttempts(ctx, request, 1, 1)
 		p.clock.step(time.Hour + time.Minute)
-		later := p.ask(ctx, builders.Request(p.namespace, "later", signal, cart.Target()))
+		later := ask(ctx, builders.Request(p.namespace, "later", signal, cart.Target()))
 		await(ctx, later, func(g Gomega) { g.Expect(later.Status.RecoveryAttempts).To(Equal(int32(1))) })
 	})
 
 	It("warns when nearly a tenth of all workflows fails", func(ctx SpecContext) {
 		const signal = "FlowWarns"
 		p := newPlace(ctx, nil)
-		p.install(ctx, toRevision("flow-warns-a", signal, 2, "99"), scaleTo("flow-warns-b", signal, 1, "2"))
+		install(ctx, toRevision("flow-warns-a", signal, 2, "99"), scaleTo("flow-warns-b", signal, 1, "2"))
 		cart := p.deploy(ctx, "cart")
 		p.succeed(ctx, 11)
-		request := p.ask(ctx, builders.Request(p.namespace, "warns", signal, cart.Target()))
+		request := ask(ctx, builders.Request(p.namespace, "warns", signal, cart.Target()))
 		await(ctx, request, func(g Gomega) { g.Expect(request.Status.RecoveryAttempts).To(Equal(int32(1))) })
 		viable := meta.FindStatusCondition(request.Status.Conditions, remediationv1.ConditionRecoveryViable)
 		Expect(viable.Status).To(Equal(metav1.ConditionTrue))
@@ -548,10 +548,10 @@ var _ = Describe("A recovery", func() {
 	It("does not take over what has its name and is not its own", func(ctx SpecContext) {
 		const signal = "FlowForeign"
 		p := newPlace(ctx, nil)
-		p.install(ctx, toRevision("flow-foreign-a", signal, 2, "99"), scaleTo("flow-foreign-b", signal, 1, "2"))
+		install(ctx, toRevision("flow-foreign-a", signal, 2, "99"), scaleTo("flow-foreign-b", signal, 1, "2"))
 		cart := p.deploy(ctx, "cart")
 		Expect(server.Admin.Create(ctx, builders.Workflow(p.namespace, "foreign-recovery-1", builders.Notify("tell", "all is well").Step).WorkflowExecution)).To(Succeed())
-		request := p.ask(ctx, builders.Request(p.namespace, "foreign", signal, cart.Target()))
+		request := ask(ctx, builders.Request(p.namespace, "foreign", signal, cart.Target()))
 		awaitEnd(ctx, request)
 		expectEscalated(request, "")
 		Expect(request.Status.EscalationReason).To(ContainSubstring("WorkflowExecution foreign-recovery-1 exists and is not a child of this request"))

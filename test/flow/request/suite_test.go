@@ -98,7 +98,7 @@ func newPlace(ctx context.Context, labels map[string]string, change ...func(*clu
 	for _, with := range change {
 		with(&p.options)
 	}
-	p.start()
+	p.start() //nolint:contextcheck // a manager runs until it is stopped
 	DeferCleanup(func(ctx context.Context) {
 		p.stop()
 		if CurrentSpecReport().Failed() {
@@ -125,7 +125,7 @@ func (p *place) stop() {
 }
 
 // install makes playbooks for the time of a spec, and waits until they can be used.
-func (p *place) install(ctx context.Context, playbooks ...builders.PlaybookBuilder) {
+func install(ctx context.Context, playbooks ...builders.PlaybookBuilder) {
 	GinkgoHelper()
 	for _, playbook := range playbooks {
 		Expect(server.Admin.Create(ctx, playbook.Playbook)).To(Succeed())
@@ -152,7 +152,7 @@ func (p *place) deploy(ctx context.Context, name string) builders.DeploymentBuil
 }
 
 // touch has who watches a Deployment look at it. A label says nothing to anybody, and is no new generation.
-func (p *place) touch(ctx context.Context, deployment builders.DeploymentBuilder) {
+func touch(ctx context.Context, deployment builders.DeploymentBuilder) {
 	GinkgoHelper()
 	Expect(server.Admin.Get(ctx, client.ObjectKeyFromObject(deployment.Deployment), deployment.Deployment)).To(Succeed())
 	patch := client.MergeFrom(deployment.DeepCopy())
