@@ -60,7 +60,7 @@ func requestsOf(_ context.Context, object client.Object) []reconcile.Request {
 	requests := make([]reconcile.Request, workflow.Status.ApprovalRequests)
 	for i := range requests {
 		requests[i].Namespace = workflow.Namespace
-		requests[i].Name = shared.ApprovalName(workflow.Name, int32(i+1)) //nolint:gosec // a few
+		requests[i].Name = shared.ApprovalName(workflow.Name, int32(i+1))
 	}
 	return requests
 }

@@ -74,7 +74,7 @@ func (d *decider) changes() []workflowexecutionv1.StepChange {
 	var changes []workflowexecutionv1.StepChange
 	for i := range d.steps {
 		for _, change := range d.steps[i].preparation.Shown() {
-			changes = append(changes, workflowexecutionv1.StepChange{Index: int32(i), FieldChange: change}) //nolint:gosec // at most 100
+			changes = append(changes, workflowexecutionv1.StepChange{Index: int32(i), FieldChange: change})
 		}
 	}
 	return changes

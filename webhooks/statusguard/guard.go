@@ -180,7 +180,7 @@ func (f *facts) addsOneDecision() bool {
 	if added := f.added(); added != nil {
 		want = append(slices.Clone(want), added)
 	}
-	return slices.EqualFunc(f.object.Spec.Decisions, want, func(a, b any) bool { return reflect.DeepEqual(a, b) })
+	return slices.EqualFunc(f.object.Spec.Decisions, want, reflect.DeepEqual)
 }
 
 // decidedBy is who made a decision, as it says; empty if it does not.

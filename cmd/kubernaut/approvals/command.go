@@ -45,7 +45,7 @@ func (c *connection) open() (err error) {
 
 // add adds the flags of the connection, and the completion of the names of what waits.
 func (c *connection) add(command *cobra.Command) {
-	c.Cluster.Add(command)
+	c.Add(command)
 	command.ValidArgsFunction = func(command *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
 		if len(args) > 0 {
 			return nil, cobra.ShellCompDirectiveNoFileComp
@@ -120,7 +120,7 @@ type listFlags struct {
 }
 
 func newListCommand() *cobra.Command {
-	var flags listFlags
+	flags := &listFlags{}
 	command := &cobra.Command{
 		Use:     "approvals [NAME]",
 		Aliases: []string{"approval"},
@@ -131,7 +131,7 @@ each field that would change. NAME shows one, whatever became of it. -o wide add
 ` + exitCodes,
 		Example: "  kubernaut approvals -A\n  kubernaut approvals scale-cart-approval-1 -n shop -o yaml",
 		Args:    terminal.Args(cobra.MaximumNArgs(1)),
-		RunE:    terminal.Run(func(command *cobra.Command, args []string) error { return flags.run(command, args) }),
+		RunE:    terminal.Run(flags.run),
 	}
 	flags.add(command)
 	flags.output.Add(command, terminal.FormatWide, terminal.FormatJSON, terminal.FormatYAML, terminal.FormatName)

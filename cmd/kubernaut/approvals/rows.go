@@ -123,17 +123,19 @@ func tableOf(requests []safetyv1alpha1.ApprovalRequest, namespaces, wide bool, n
 			entries = []safetyv1alpha1.SummaryEntry{{}}
 		}
 		for line, entry := range entries {
-			row := make([]terminal.Cell, 4)
-			if line == 0 {
-				row = []terminal.Cell{
-					{Text: request.Name, Tone: terminal.Strong}, terminal.Text(request.Spec.RequestedBy.Username),
-					terminal.Text(fmt.Sprintf("%d/%d", len(approvers(request)), request.Spec.RequiredApprovals)), until(request, now),
-				}
+			var row []terminal.Cell
+			if namespaces {
+				row = append(row, terminal.Text(request.Namespace))
+			}
+			row = append(
+				row,
+				terminal.Cell{Text: request.Name, Tone: terminal.Strong}, terminal.Text(request.Spec.RequestedBy.Username),
+				terminal.Text(fmt.Sprintf("%d/%d", len(approvers(request)), request.Spec.RequiredApprovals)), until(request, now),
+			)
+			if line > 0 {
+				clear(row)
 			}
 			row = append(row, terminal.Text(entry.Step), terminal.Text(target(entry)), terminal.Text(change(entry)))
-			if namespaces {
-				row = slices.Insert(row, 0, terminal.Text(first(line, request.Namespace)))
-			}
 			if wide {
 				row = append(row, terminal.Text(first(line, request.Spec.WorkflowExecutionRef.Name)), terminal.Text(first(line, reasons(request))), terminal.Text(first(line, decisions(request))))
 			}
