@@ -218,6 +218,13 @@ func TestWaitingForAnApproval(t *testing.T) {
 			},
 			wantPhase: workflowexecutionv1.PhaseValidating, wantReason: ReasonAwaitingApproval, wantRequest: 2, wantMessage: "void: the steps would change something else now",
 		},
+		"the target was made anew, and the same would change": {
+			change: func(c *scenario) {
+				c.s.steps[0].preparation.Live.SetUID("another")
+				c.people(safetyv1alpha1.PhaseApproved, "approved")
+			},
+			wantPhase: workflowexecutionv1.PhaseValidating, wantReason: ReasonAwaitingApproval, wantRequest: 2, wantMessage: "void: the plan is another one",
+		},
 		"the same value written otherwise": {
 			change: func(c *scenario) { c.s.steps[1].preparation.DryRun = replicas(" 1", "3 ") }, wantPhase: workflowexecutionv1.PhaseValidating, wantReason: ReasonAwaitingApproval,
 		},
