@@ -19,7 +19,7 @@ var _ = Describe("the controller in a manager", func() {
 	It("is woken by the execution and by the target, and needs no polling", func(ctx SpecContext) {
 		s := set(ctx, examples()[0])
 		before := s.live(ctx)
-		start(ctx, s)
+		startManager(ctx, s)
 		Eventually(func(g Gomega) {
 			s.refresh(ctx)
 			g.Expect(s.execution.Status.Changed).To(HaveValue(BeTrue()))
@@ -40,8 +40,8 @@ var _ = Describe("the controller in a manager", func() {
 				scenes = append(scenes, set(ctx, e))
 			}
 		}
-		start(ctx, scenes[0])
-		start(ctx, scenes[0])
+		startManager(ctx, scenes[0])
+		startManager(ctx, scenes[0])
 		for _, s := range scenes {
 			Eventually(func(g Gomega) {
 				s.refresh(ctx)
@@ -53,8 +53,8 @@ var _ = Describe("the controller in a manager", func() {
 	})
 })
 
-// start runs a manager with the controller until the spec ends.
-func start(ctx context.Context, s *scene) {
+// startManager runs a manager with the controller until the spec ends.
+func startManager(ctx context.Context, s *scene) {
 	GinkgoHelper()
 	mgr, err := ctrl.NewManager(controlPlane.Config, ctrl.Options{Scheme: scheme, Metrics: metricsserver.Options{BindAddress: "0"}})
 	Expect(err).NotTo(HaveOccurred())

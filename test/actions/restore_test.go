@@ -65,14 +65,10 @@ var _ = Describe("undoing an action", func() {
 			})
 
 			It("does not touch what someone else changed", func(ctx SpecContext) {
-				other := any("registry.example.com/shop/cart:9")
-				if _, number := e.before.(int64); number {
-					other = int64(9)
-				}
-				s.change(ctx, other)
+				s.change(ctx, e.foreign)
 				s.run(ctx)
 				s.expectFailure(shared.ErrorResourceConflict)
-				Expect(s.value(s.live(ctx))).To(Equal(other))
+				Expect(s.value(s.live(ctx))).To(Equal(e.foreign))
 			})
 
 			It("never touches another object of the same name", func(ctx SpecContext) {
@@ -187,11 +183,7 @@ func (s *scene) intendRestore(ctx context.Context) *effects.Preparation {
 	Expect(admin.Get(ctx, client.ObjectKey{Namespace: s.namespace, Name: s.execution.Spec.RestoreFrom}, origin)).To(Succeed())
 	preparation, err := made.PrepareRestore(ctx, effects.RestoreRequest{Action: &s.action, Captured: origin.Status.Inverse, Seen: origin.Status.DryRun, DryRun: true})
 	Expect(err).NotTo(HaveOccurred())
-	s.execution.Status.Phase = kubernetesexecutionv1.PhaseExecuting
-	s.execution.Status.StartedAt = new(metav1.Now())
-	s.execution.Status.Inverse, s.execution.Status.DryRun = preparation.Inverse, preparation.DryRun
-	s.execution.Status.Decision = &shared.Decision{Verdict: shared.VerdictAllow}
-	Expect(admin.Status().Update(ctx, s.execution)).To(Succeed())
+	s.recordIntent(ctx, preparation)
 	return preparation
 }
 
@@ -199,15 +191,13 @@ func (s *scene) intendRestore(ctx context.Context) *effects.Preparation {
 func (s *scene) change(ctx context.Context, value any) {
 	GinkgoHelper()
 	live := s.live(ctx)
-	if len(s.field) == 2 {
-		Expect(unstructured.SetNestedField(live.Object, value, s.field...)).To(Succeed())
+	last := len(s.field) - 1
+	parent, ok := s.at(live, s.field[:last]).(map[string]any)
+	Expect(ok).To(BeTrue())
+	if value == nil {
+		delete(parent, s.field[last])
 	} else {
-		containers, _, err := unstructured.NestedSlice(live.Object, "spec", "template", "spec", "containers")
-		Expect(err).NotTo(HaveOccurred())
-		container, ok := containers[0].(map[string]any)
-		Expect(ok).To(BeTrue())
-		container["image"] = value
-		Expect(unstructured.SetNestedSlice(live.Object, containers, "spec", "template", "spec", "containers")).To(Succeed())
+		parent[s.field[last]] = value
 	}
 	Expect(admin.Update(ctx, live)).To(Succeed())
 }

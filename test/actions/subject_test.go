@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/tools/events"
@@ -20,7 +22,9 @@ import (
 	"kubernaut.io/kubernaut/api/shared"
 	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
 	"kubernaut.io/kubernaut/controllers/kubernetesexecution"
+	"kubernaut.io/kubernaut/controllers/kubernetesexecution/actions"
 	"kubernaut.io/kubernaut/controllers/kubernetesexecution/effects"
+	"kubernaut.io/kubernaut/controllers/machinery"
 	"kubernaut.io/kubernaut/test/builders"
 	"kubernaut.io/kubernaut/test/invariants"
 )
@@ -52,14 +56,29 @@ type example struct {
 	// field is what the action changes, and its value before and after.
 	field         []string
 	before, after any
+	// foreign is a value that somebody else might give it.
+	foreign any
 	// history makes what else must be there.
 	history func(ctx context.Context, target client.Object)
 }
 
-const oldImage, newImage = "registry.example.com/shop/cart:1", "registry.example.com/shop/cart:2"
+const (
+	oldImage, newImage, foreignImage = "registry.example.com/shop/cart:1", "registry.example.com/shop/cart:2", "registry.example.com/shop/cart:9"
+	oldMemory, newMemory             = "512Mi", "1Gi"
+)
 
 func podTemplate() corev1.PodTemplateSpec {
-	return builders.Deployment("", "cart", oldImage).Spec.Template
+	template := builders.Deployment("", "cart", oldImage).Spec.Template
+	template.Spec.Containers[0].Resources.Limits = corev1.ResourceList{corev1.ResourceMemory: resource.MustParse(oldMemory)}
+	return template
+}
+
+func memoryOf(kind shared.WorkloadKind) func(string) shared.Action {
+	return func(namespace string) shared.Action {
+		action := builders.IncreaseMemory("", namespace, "cart", "", newMemory).Action
+		action.IncreaseResources.Kind = kind
+		return action
+	}
 }
 
 func imageOf(kind shared.WorkloadKind) func(string) shared.Action {
@@ -71,43 +90,53 @@ func imageOf(kind shared.WorkloadKind) func(string) shared.Action {
 }
 
 func deployment(namespace string) client.Object {
-	return builders.Deployment(namespace, "cart", oldImage).Replicas(2).Deployment
+	built := builders.Deployment(namespace, "cart", oldImage).Replicas(2).Deployment
+	built.Spec.Template = podTemplate()
+	return built
 }
 
-// examples are the actions that change a target.
+func selector() *metav1.LabelSelector {
+	return &metav1.LabelSelector{MatchLabels: map[string]string{"app": "cart"}}
+}
+
+func statefulSet(namespace string) client.Object {
+	return &appsv1.StatefulSet{
+		TypeMeta: metav1.TypeMeta{APIVersion: "apps/v1", Kind: "StatefulSet"}, ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "cart"},
+		Spec: appsv1.StatefulSetSpec{Selector: selector(), Template: podTemplate()},
+	}
+}
+
+func daemonSet(namespace string) client.Object {
+	return &appsv1.DaemonSet{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "cart"},
+		Spec:       appsv1.DaemonSetSpec{Selector: selector(), Template: podTemplate()},
+	}
+}
+
+// examples are the actions that change a workload and can be undone.
 func examples() []example {
 	image := []string{"spec", "template", "spec", "containers", "0", "image"}
-	selector := &metav1.LabelSelector{MatchLabels: map[string]string{"app": "cart"}}
+	memory := []string{"spec", "template", "spec", "containers", "0", "resources", "limits", "memory"}
+	imageExample := func(name string, target func(string) client.Object, action func(string) shared.Action) example {
+		return example{name: name, target: target, action: action, field: image, before: oldImage, after: newImage, foreign: foreignImage}
+	}
+	memoryExample := func(name string, target func(string) client.Object, action func(string) shared.Action) example {
+		return example{name: name, target: target, action: action, field: memory, before: oldMemory, after: newMemory, foreign: "3Gi"}
+	}
+	back := imageExample("rollback-deployment", deployment, func(namespace string) shared.Action { return builders.RollBack("", namespace, "cart").Action })
+	back.history = makeHistory
 	return []example{
 		{
-			name: "scale-deployment", target: deployment, field: []string{"spec", "replicas"}, before: int64(2), after: int64(5),
+			name: "scale-deployment", target: deployment, field: []string{"spec", "replicas"}, before: int64(2), after: int64(5), foreign: int64(9),
 			action: func(namespace string) shared.Action { return builders.Scale("", namespace, "cart", 5).Action },
 		},
-		{
-			name: "rollback-deployment", target: deployment, field: image, before: oldImage, after: newImage, history: makeHistory,
-			action: func(namespace string) shared.Action { return builders.RollBack("", namespace, "cart").Action },
-		},
-		{
-			name: "update-image of a Deployment", target: deployment, field: image, before: oldImage, after: newImage, action: imageOf(shared.WorkloadDeployment),
-		},
-		{
-			name: "update-image of a StatefulSet", field: image, before: oldImage, after: newImage, action: imageOf(shared.WorkloadStatefulSet),
-			target: func(namespace string) client.Object {
-				return &appsv1.StatefulSet{
-					TypeMeta: metav1.TypeMeta{APIVersion: "apps/v1", Kind: "StatefulSet"}, ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "cart"},
-					Spec: appsv1.StatefulSetSpec{Selector: selector, Template: podTemplate()},
-				}
-			},
-		},
-		{
-			name: "update-image of a DaemonSet", field: image, before: oldImage, after: newImage, action: imageOf(shared.WorkloadDaemonSet),
-			target: func(namespace string) client.Object {
-				return &appsv1.DaemonSet{
-					ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "cart"},
-					Spec:       appsv1.DaemonSetSpec{Selector: selector, Template: podTemplate()},
-				}
-			},
-		},
+		back,
+		imageExample("update-image of a Deployment", deployment, imageOf(shared.WorkloadDeployment)),
+		imageExample("update-image of a StatefulSet", statefulSet, imageOf(shared.WorkloadStatefulSet)),
+		imageExample("update-image of a DaemonSet", daemonSet, imageOf(shared.WorkloadDaemonSet)),
+		memoryExample("increase-resources of a Deployment", deployment, memoryOf(shared.WorkloadDeployment)),
+		memoryExample("increase-resources of a StatefulSet", statefulSet, memoryOf(shared.WorkloadStatefulSet)),
+		memoryExample("increase-resources of a DaemonSet", daemonSet, memoryOf(shared.WorkloadDaemonSet)),
 	}
 }
 
@@ -142,7 +171,19 @@ type scene struct {
 	execution *kubernetesexecutionv1.KubernetesExecution
 	gate      *verdict
 	recorder  *events.FakeRecorder
+	// ahead is how much later it is for the controller than it is.
+	ahead time.Duration
 }
+
+// laterClock is ahead of the time.
+type laterClock struct {
+	clock.RealClock
+
+	ahead time.Duration
+}
+
+func (c laterClock) Now() time.Time                  { return c.RealClock.Now().Add(c.ahead) }
+func (c laterClock) Since(t time.Time) time.Duration { return c.Now().Sub(t) }
 
 // set makes the target, a workflow of one step, and its execution.
 func set(ctx context.Context, e example) *scene {
@@ -186,7 +227,7 @@ func (s *scene) newExecution(ctx context.Context, name string, expected *kuberne
 func (s *scene) reconciler() *kubernetesexecution.Reconciler { return s.reconcilerWith(made) }
 
 func (s *scene) reconcilerWith(e *effects.Effects) *kubernetesexecution.Reconciler {
-	return &kubernetesexecution.Reconciler{Clients: controllerClient, Effects: e, Gate: s.gate, Recorder: s.recorder, Clock: clock.RealClock{}}
+	return &kubernetesexecution.Reconciler{Clients: controllerClient, Effects: e, Gate: s.gate, Recorder: s.recorder, Clock: laterClock{ahead: s.ahead}}
 }
 
 // reconcile runs one reconcile and reads what it left.
@@ -220,6 +261,14 @@ func (s *scene) run(ctx context.Context) ctrl.Result {
 	return result
 }
 
+// later reconciles when the controller does not wait any more for the cluster to take an effect up before it records it.
+func (s *scene) later(ctx context.Context) ctrl.Result {
+	GinkgoHelper()
+	s.ahead = soon
+	defer func() { s.ahead = 0 }()
+	return s.run(ctx)
+}
+
 // live is the target as it is.
 func (s *scene) live(ctx context.Context) *unstructured.Unstructured {
 	GinkgoHelper()
@@ -235,8 +284,13 @@ func (s *scene) live(ctx context.Context) *unstructured.Unstructured {
 // value is what the action changes, as it is.
 func (s *scene) value(live *unstructured.Unstructured) any {
 	GinkgoHelper()
+	return s.at(live, s.field)
+}
+
+func (*scene) at(live *unstructured.Unstructured, path []string) any {
+	GinkgoHelper()
 	var value any = live.Object
-	for _, key := range s.field {
+	for _, key := range path {
 		switch v := value.(type) {
 		case map[string]any:
 			value = v[key]
@@ -260,14 +314,32 @@ func (s *scene) observe(ctx context.Context) {
 // intend records the intent of the execution as the reconciler does, and stops there: the manager crashed.
 func (s *scene) intend(ctx context.Context) *effects.Preparation {
 	GinkgoHelper()
-	preparation, err := made.Prepare(ctx, effects.Request{Action: &s.action, Expected: s.execution.Spec.ExpectedTarget, DryRun: true})
+	preparation, err := made.Prepare(ctx, effects.Request{
+		Action: &s.action, Occasion: s.occasion(ctx), Expected: s.execution.Spec.ExpectedTarget, DryRun: true,
+	})
 	Expect(err).NotTo(HaveOccurred())
-	s.execution.Status.Phase = kubernetesexecutionv1.PhaseExecuting
-	s.execution.Status.StartedAt = new(metav1.Now())
-	s.execution.Status.Inverse, s.execution.Status.DryRun = preparation.Inverse, preparation.DryRun
-	s.execution.Status.Decision = &shared.Decision{Verdict: shared.VerdictAllow}
-	Expect(admin.Status().Update(ctx, s.execution)).To(Succeed())
+	s.recordIntent(ctx, preparation)
 	return preparation
+}
+
+// recordIntent writes the status that the reconciler writes before the effect.
+func (s *scene) recordIntent(ctx context.Context, preparation *effects.Preparation) {
+	GinkgoHelper()
+	status, now := &s.execution.Status, metav1.Now()
+	status.Phase, status.StartedAt = kubernetesexecutionv1.PhaseExecuting, &now
+	status.Inverse, status.DryRun = preparation.Inverse, preparation.DryRun
+	status.Decision = &shared.Decision{Verdict: shared.VerdictAllow}
+	conditions := machinery.ConditionsOf(&status.Conditions, s.execution.Generation, now)
+	conditions.Progressing(kubernetesexecution.ReasonExecuting, "the intent is recorded")
+	Expect(admin.Status().Update(ctx, s.execution)).To(Succeed())
+}
+
+// occasion is what the execution is done for.
+func (s *scene) occasion(ctx context.Context) actions.Occasion {
+	GinkgoHelper()
+	workflow := &workflowexecutionv1.WorkflowExecution{}
+	Expect(admin.Get(ctx, client.ObjectKey{Namespace: s.namespace, Name: s.execution.Spec.WorkflowExecutionRef.Name}, workflow)).To(Succeed())
+	return actions.OccasionOf(workflow, 0)
 }
 
 func (s *scene) apply(ctx context.Context, p *effects.Preparation) (effects.Effect, error) {

@@ -133,6 +133,9 @@ func newNamespace(ctx context.Context) string {
 	GinkgoHelper()
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "shop-"}}
 	Expect(admin.Create(ctx, namespace)).To(Succeed())
+	// No controller is here that makes it; pods need one.
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace.Name, Name: "default"}}
+	Expect(admin.Create(ctx, account)).To(Succeed())
 	return namespace.Name
 }
 

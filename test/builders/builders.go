@@ -150,6 +150,12 @@ func (b WorkflowBuilder) RollbackStrategy(strategy shared.RollbackStrategy) Work
 	return b
 }
 
+// Parallel sets how many steps may run at once.
+func (b WorkflowBuilder) Parallel(most int32) WorkflowBuilder {
+	b.Spec.ExecutionStrategy = &shared.ExecutionStrategy{MaxParallelSteps: &most}
+	return b
+}
+
 // Suspended keeps the workflow from starting any step.
 func (b WorkflowBuilder) Suspended() WorkflowBuilder {
 	b.Spec.Suspend = new(true)

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -90,8 +92,18 @@ func (s subject) write(
 	err = onceMore(func() error {
 		return s.client.Patch(ctx, result, client.RawPatch(types.JSONPatchType, body), options...)
 	})
+	if apierrors.IsInvalid(err) && s.stale(ctx, live) {
+		return nil, apierrors.NewConflict(schema.GroupResource{Group: s.target.GroupVersionKind().Group, Resource: s.target.Kind}, s.target.Name, err)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return result, nil
+}
+
+// stale says whether an object has been written since it was read. The API server applies a patch before it compares the
+// resourceVersion: one that takes away what is gone already is invalid, and not in conflict.
+func (s subject) stale(ctx context.Context, live *unstructured.Unstructured) bool {
+	now, err := s.read(ctx)
+	return err == nil && now.GetResourceVersion() != live.GetResourceVersion()
 }
