@@ -27,11 +27,17 @@ func holdOn(ctx context.Context, ns string, stages ...safetyv1alpha1.Stage) *saf
 	policy.Spec.Match = &safetyv1alpha1.PolicyMatch{NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: ns}}}
 	Expect(cluster.Create(ctx, policy)).To(Succeed())
 	DeferCleanup(func(ctx context.Context) { Expect(client.IgnoreNotFound(cluster.Delete(ctx, policy))).To(Succeed()) })
+	awaitActive(ctx, policy)
+	return policy
+}
+
+// awaitActive waits until a policy decides.
+func awaitActive(ctx context.Context, policy *safetyv1alpha1.SafetyPolicy) {
+	GinkgoHelper()
 	Eventually(func(g Gomega) {
 		g.Expect(cluster.Get(ctx, client.ObjectKeyFromObject(policy), policy)).To(Succeed())
 		g.Expect(meta.IsStatusConditionTrue(policy.Status.Conditions, safetyv1alpha1.ConditionActive)).To(BeTrue(), "%v", policy.Status.Conditions)
 	}).WithTimeout(rolloutTimeout).WithPolling(poll).Should(Succeed())
-	return policy
 }
 
 func awaitHold(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution) {

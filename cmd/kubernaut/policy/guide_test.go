@@ -7,51 +7,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"kubernaut.io/kubernaut/test/guide"
 )
-
-// block is one fenced block of the guide, with the comment before it.
-type block struct {
-	line     int
-	language string
-	text     string
-	file     string // <!-- file: … -->
-	exit     int    // <!-- exit: … -->
-}
-
-// readGuide takes the blocks out of a Markdown text. The margin of a block in a list is taken off.
-func readGuide(text string) []block {
-	comment := regexp.MustCompile(`^\s*<!-- (file|exit): (\S+) -->$`)
-	var blocks []block
-	var next block
-	open, margin := false, ""
-	for i, line := range strings.Split(text, "\n") {
-		trimmed := strings.TrimSpace(line)
-		switch {
-		case open && trimmed == "```":
-			blocks, next, open = append(blocks, next), block{}, false
-		case open:
-			next.text += strings.TrimPrefix(line, margin) + "\n"
-		case strings.HasPrefix(trimmed, "```"):
-			next.line, next.language, open = i+1, strings.TrimPrefix(trimmed, "```"), true
-			margin, _, _ = strings.Cut(line, "`")
-		default:
-			switch found := comment.FindStringSubmatch(line); {
-			case len(found) != 3:
-			case found[1] == "file":
-				next.file = found[2]
-			default:
-				next.exit, _ = strconv.Atoi(found[2])
-			}
-		}
-	}
-	return blocks
-}
 
 // TestGuide does what docs/policy-author.md says, in an empty folder, and compares what it shows with what happens.
 func TestGuide(t *testing.T) {
@@ -66,18 +28,18 @@ func TestGuide(t *testing.T) {
 	path := commandPath(t)
 	t.Chdir(t.TempDir())
 	ran, output := 0, ""
-	for _, block := range readGuide(string(text)) {
-		at := fmt.Sprintf("docs/policy-author.md:%d", block.line)
+	for _, block := range guide.Read(string(text)) {
+		at := fmt.Sprintf("docs/policy-author.md:%d", block.Line)
 		switch {
-		case block.file != "":
-			if err := os.MkdirAll(filepath.Dir(block.file), 0o700); err != nil {
+		case block.File != "":
+			if err := os.MkdirAll(filepath.Dir(block.File), 0o700); err != nil {
 				t.Fatal(err)
 			}
-			if err := os.WriteFile(block.file, []byte(block.text), 0o600); err != nil {
+			if err := os.WriteFile(block.File, []byte(block.Text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-		case block.language == "sh":
-			command := exec.CommandContext(t.Context(), bash, "-euo", "pipefail", "-c", block.text)
+		case block.Language == "sh":
+			command := exec.CommandContext(t.Context(), bash, "-euo", "pipefail", "-c", block.Text)
 			command.Env = []string{"PATH=" + path, asKubernaut + "=1", "LC_ALL=C"}
 			shown, err := command.CombinedOutput()
 			code := 0
@@ -86,22 +48,22 @@ func TestGuide(t *testing.T) {
 			} else if err != nil {
 				t.Fatal(err)
 			}
-			if code != block.exit {
-				t.Fatalf("%s: exit code %d, want %d:\n%s\n%s", at, code, block.exit, block.text, shown)
+			if code != block.Exit {
+				t.Fatalf("%s: exit code %d, want %d:\n%s\n%s", at, code, block.Exit, block.Text, shown)
 			}
 			ran, output = ran+1, string(shown)
-		case block.language == "text":
-			if diff := cmp.Diff(block.text, output); diff != "" {
+		case block.Language == "text":
+			if diff := cmp.Diff(block.Text, output); diff != "" {
 				t.Errorf("%s: (-shown +got):\n%s", at, diff)
 			}
-		case block.language == "console":
-			for line := range strings.Lines(block.text) {
+		case block.Language == "console":
+			for line := range strings.Lines(block.Text) {
 				if !strings.HasPrefix(line, "$ kubectl ") {
 					t.Errorf("%s: %q is not run by this test: write it in a block of sh", at, line)
 				}
 			}
 		default:
-			t.Errorf("%s: a block of %q without the name of a file is not checked", at, block.language)
+			t.Errorf("%s: a block of %q without the name of a file is not checked", at, block.Language)
 		}
 	}
 	if ran < 10 {
