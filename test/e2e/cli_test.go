@@ -178,6 +178,25 @@ var _ = Describe("The command line of the people on call", func() {
 		Expect(settled.Spec.Cancel).To(Equal(workflowexecutionv1.CancelAbortAndRollBack))
 	})
 
+	It("has a finished workflow undone by another one", func(ctx SpecContext) {
+		ns := namespace(ctx, nil)
+		b := builders.Deployment(ns, "cart", goodImage)
+		rolledOut(ctx, b)
+		runWorkflow(ctx, builders.Workflow(ns, "up", builders.Scale("scale", ns, "cart", 3).Step))
+		Expect(kubernaut(ctx, "rollback", "up", "-n", ns, "--dry-run").out).To(ContainSubstring("wfe/up-undo-dry-run tries"))
+		tried := kubernaut(ctx, "watch", "up-undo-dry-run", "-n", ns)
+		Expect(tried.code).To(Equal(0), "%+v", tried)
+		Expect(tried.out).To(ContainSubstring("/spec/replicas: 3 → 1"))
+		Expect(kubernaut(ctx, "rollback", "up", "-n", ns).out).To(Equal("wfe/up-undo undoes what wfe/up changed; kubernaut watch wfe/up-undo shows how\n"))
+		undone := kubernaut(ctx, "watch", "wfe/up-undo", "-n", ns)
+		Expect(undone.code).To(Equal(0), "%+v", undone)
+		Expect(undone.out).To(And(ContainSubstring("undoes what wfe/up changed"), ContainSubstring("undoes scale-deployment of Deployment "+ns+"/cart")))
+		awaitAvailable(ctx, b.Deployment)
+		Expect(*b.Spec.Replicas).To(Equal(int32(1)))
+		Expect(kubernaut(ctx, "tree", "up", "-n", ns).out).To(ContainSubstring("undone by wfe/up-undo  completed  Success"))
+		refused(kubernaut(ctx, "rollback", "up", "-n", ns), "wfe/up was undone before")
+	})
+
 	It("cancels a request, whose workflow undoes what it did", func(ctx SpecContext) {
 		const alert = "E2ECommandCancel"
 		install(ctx, scaleUp("e2e-command-cancel", alert))

@@ -64,9 +64,11 @@ Facts come from a file with parts of the input document. What it does not say is
       scale:
         impact: {podsAffected: 2}
 
+` + liveHelp + `
+
 Exit codes: 0 the steps were judged; 1 a verdict was at least as hard as --fail-on; 2 wrong arguments, an unreadable file, or a policy
 that does not compile.`,
-		Example: "  kubernaut policy eval -f workflow.yaml --facts facts.yaml\n  kubernaut policy eval -f workflow.yaml --policies my-policies --explain",
+		Example: "  kubernaut policy eval -f workflow.yaml --facts facts.yaml\n  kubernaut policy eval -f workflow.yaml --policies my-policies --explain\n  kubernaut policy eval -f workflow.yaml --live",
 		Args:    terminal.Args(cobra.NoArgs),
 		RunE: terminal.Run(func(command *cobra.Command, _ []string) error {
 			return flags.run(command.Context(), command.InOrStdin(), command.OutOrStdout(), command.ErrOrStderr())
@@ -111,7 +113,7 @@ func (f *evalFlags) run(ctx context.Context, in io.Reader, out, problems io.Writ
 	if f.failOn != "" && hardness(shared.Verdict(f.failOn)) < 1 {
 		return fmt.Errorf("--fail-on: %q is not one of RequireApproval, Hold, Deny", f.failOn)
 	}
-	inputs, err := f.input.load(in)
+	inputs, err := f.input.load(ctx, in)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,8 @@ package policy
 
 import (
 	"bytes"
+	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,6 +20,7 @@ import (
 	"kubernaut.io/kubernaut/api/shared"
 	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
 	"kubernaut.io/kubernaut/cmd/kubernaut/terminal"
+	livefacts "kubernaut.io/kubernaut/controllers/facts"
 	"kubernaut.io/kubernaut/controllers/kubernetesexecution/actions"
 	"kubernaut.io/kubernaut/controllers/workflowexecution/planning"
 	"kubernaut.io/kubernaut/policies/gate"
@@ -26,6 +29,9 @@ import (
 
 // inputFlags say which input documents are made.
 type inputFlags struct {
+	terminal.Cluster
+
+	live     bool
 	workflow string
 	facts    string
 	step     string
@@ -40,10 +46,12 @@ func (f *inputFlags) add(command *cobra.Command) {
 	flags.StringVar(&f.step, "step", "", "name of the only step to look at")
 	flags.StringVar(&f.stage, "stage", string(gate.StagePlan), "when the steps are judged: plan, step or rollback")
 	flags.StringVar(&f.time, "time", "", "the time that the policies see, in RFC 3339 (default now)")
+	flags.BoolVar(&f.live, "live", false, "read the facts from the cluster of your kubeconfig, with your own rights; --facts stands above what was read")
+	f.Add(command)
 }
 
 // load makes the input documents of the steps that were asked for.
-func (f *inputFlags) load(in io.Reader) ([]*gate.Input, error) {
+func (f *inputFlags) load(ctx context.Context, in io.Reader) ([]*gate.Input, error) {
 	if f.workflow == "" {
 		return nil, errors.New("name the manifest of a workflow with -f")
 	}
@@ -65,22 +73,71 @@ func (f *inputFlags) load(in io.Reader) ([]*gate.Input, error) {
 	if err != nil {
 		return nil, err
 	}
+	if f.step != "" && !slices.Contains(stepNames(workflow), f.step) {
+		return nil, fmt.Errorf("--step: the workflow has no step %q, but %s", f.step, strings.Join(stepNames(workflow), ", "))
+	}
+	known, err := f.known(ctx, workflow, now)
+	if err != nil {
+		return nil, err
+	}
 	var inputs []*gate.Input
-	for i := range workflow.Spec.WorkflowDefinition.Steps {
-		name := workflow.Spec.WorkflowDefinition.Steps[i].Name
-		if f.step != "" && f.step != name {
+	for _, document := range known {
+		if f.step != "" && f.step != document.Step.Name {
 			continue
 		}
-		input, err := newInput(workflow, i, gate.Stage(f.stage), now, facts)
+		input, err := newInput(workflow, document, facts, f.silence())
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", f.facts, err)
 		}
 		inputs = append(inputs, input)
 	}
-	if len(inputs) == 0 {
-		return nil, fmt.Errorf("--step: the workflow has no step %q, but %s", f.step, strings.Join(stepNames(workflow), ", "))
+	return inputs, nil
+}
+
+// known are the documents of all steps without the facts of a file.
+func (f *inputFlags) known(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution, now time.Time) ([]*gate.Input, error) {
+	if f.live {
+		return f.read(ctx, workflow, now)
+	}
+	inputs := make([]*gate.Input, len(workflow.Spec.WorkflowDefinition.Steps))
+	for i := range inputs {
+		var err error
+		if inputs[i], err = knownInput(workflow, i, gate.Stage(f.stage), now); err != nil {
+			return nil, err
+		}
 	}
 	return inputs, nil
+}
+
+// read reads them from the cluster.
+func (f *inputFlags) read(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution, now time.Time) ([]*gate.Input, error) {
+	scheme, err := terminal.Scheme()
+	if err != nil {
+		return nil, err
+	}
+	person, namespace, err := f.Client(scheme)
+	if err != nil {
+		return nil, err
+	}
+	workflow.Namespace = cmp.Or(workflow.Namespace, namespace)
+	return livefacts.NewLive(person, fixedClock(now)).Inputs(ctx, workflow, gate.Stage(f.stage))
+}
+
+// fixedClock shows the same time always.
+type fixedClock time.Time
+
+// Now is that time.
+func (c fixedClock) Now() time.Time { return time.Time(c) }
+
+// Since is how long it is ago.
+func (c fixedClock) Since(then time.Time) time.Duration { return time.Time(c).Sub(then) }
+
+// silence is why something is unknown that nobody has said anything about.
+func (f *inputFlags) silence() string {
+	if f.live {
+		return notRead
+	}
+	return notGiven
 }
 
 func stepNames(workflow *workflowexecutionv1.WorkflowExecution) []string {
@@ -98,6 +155,9 @@ type facts struct {
 }
 
 const stepsKey = "steps"
+
+const liveHelp = `With --live the facts are read from the cluster of your kubeconfig, with your own rights, and the API server is asked to try the change
+as you, if you may. Nothing is changed. What you may not read is null, and named in input.missing with the reason.`
 
 func (f *inputFlags) readFacts(in io.Reader, workflow *workflowexecutionv1.WorkflowExecution) (facts, error) {
 	result := facts{all: map[string]any{}, steps: map[string]map[string]any{}}
@@ -134,16 +194,13 @@ func (f *inputFlags) readFacts(in io.Reader, workflow *workflowexecutionv1.Workf
 	return result, nil
 }
 
-const notGiven = "it is not among the given facts"
+const (
+	notGiven = "it is not among the given facts"
+	notRead  = "nothing in the cluster says it"
+)
 
-// newInput is the input document of a step: what the workflow says, and the facts on top of it.
-func newInput(
-	workflow *workflowexecutionv1.WorkflowExecution, index int, stage gate.Stage, now time.Time, facts facts,
-) (*gate.Input, error) {
-	known, err := knownInput(workflow, index, stage, now)
-	if err != nil {
-		return nil, err
-	}
+// newInput is the input document of a step: what is known, and the facts on top of it.
+func newInput(workflow *workflowexecutionv1.WorkflowExecution, known *gate.Input, facts facts, silence string) (*gate.Input, error) {
 	document, err := asMap(known)
 	if err != nil {
 		return nil, err
@@ -166,12 +223,37 @@ func newInput(
 		return nil, err
 	}
 	for _, path := range absent {
-		if !slices.ContainsFunc(input.Missing, func(m gate.MissingFact) bool { return m.Path == path }) {
-			input.Missing = append(input.Missing, gate.MissingFact{Path: path, Reason: notGiven})
+		if !slices.ContainsFunc(input.Missing, func(m gate.MissingFact) bool { return covers(m.Path, path) || covers(path, m.Path) }) {
+			input.Missing = append(input.Missing, gate.MissingFact{Path: path, Reason: silence})
 		}
 	}
+	// A fact of the file stands above what could not be read.
+	input.Missing = slices.DeleteFunc(input.Missing, func(m gate.MissingFact) bool {
+		return says(facts.all, m.Path) || says(facts.steps[known.Step.Name], m.Path)
+	})
 	return &input, nil
 }
+
+// says whether a document knows anything at a path: an object of which all is null says nothing.
+func says(document map[string]any, path string) bool {
+	name, below, more := strings.Cut(path, ".")
+	if !more {
+		return known(document[name])
+	}
+	inner, is := document[name].(map[string]any)
+	return is && says(inner, below)
+}
+
+func known(value any) bool {
+	object, is := value.(map[string]any)
+	if !is {
+		return value != nil
+	}
+	return slices.ContainsFunc(slices.Collect(maps.Values(object)), known)
+}
+
+// covers says whether a path is another one or above it.
+func covers(path, other string) bool { return other == path || strings.HasPrefix(other, path+".") }
 
 func asMap(value any) (map[string]any, error) {
 	text, err := json.Marshal(value)
@@ -342,11 +424,13 @@ func newInputCommand() *cobra.Command {
 
 What neither the workflow nor the facts say is null, and named in input.missing.
 
+` + liveHelp + `
+
 ` + exitCodes,
-		Example: "  kubernaut policy input -f workflow.yaml --facts facts.yaml --step scale",
+		Example: "  kubernaut policy input -f workflow.yaml --facts facts.yaml --step scale\n  kubernaut policy input -f workflow.yaml --live",
 		Args:    terminal.Args(cobra.NoArgs),
 		RunE: terminal.Run(func(command *cobra.Command, _ []string) error {
-			inputs, err := flags.load(command.InOrStdin())
+			inputs, err := flags.load(command.Context(), command.InOrStdin())
 			if err != nil {
 				return err
 			}

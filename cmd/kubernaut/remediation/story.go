@@ -264,7 +264,7 @@ func (s *story) tellStep(w *workflowexecutionv1.WorkflowExecution, index int32) 
 	name := short(w)
 	action := step.Action
 	if list := steps(w); int(index) < len(list) {
-		action = actionText(&list[index].Action)
+		action = stepText(w, &list[index])
 	}
 	s.tell(step.StartTime, name, fmt.Sprint("start ", index), terminal.Plain, fmt.Sprintf("step %s begins: %s", step.Name, action))
 	for _, execution := range s.executionsOf(w, index) {

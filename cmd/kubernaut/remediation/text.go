@@ -73,6 +73,14 @@ func actionText(action *shared.Action) string {
 	return text
 }
 
+// stepText is what a step does; one of a workflow that undoes another undoes an action.
+func stepText(w *workflowexecutionv1.WorkflowExecution, step *shared.Step) string {
+	if w.Spec.RollbackOf != nil {
+		return "undoes " + actionText(&step.Action)
+	}
+	return actionText(&step.Action)
+}
+
 func targetOf(action *shared.Action) *shared.Target {
 	known, is := actions.Get(action.Type)
 	if !is {
@@ -99,11 +107,13 @@ func targetsText(w *workflowexecutionv1.WorkflowExecution) string {
 	return strings.Join(names, ", ")
 }
 
+// steps are what a workflow does; of one that undoes another they are known once it is planned.
 func steps(w *workflowexecutionv1.WorkflowExecution) []shared.Step {
-	if w.Spec.WorkflowDefinition == nil {
+	definition := w.Definition()
+	if definition == nil {
 		return nil
 	}
-	return w.Spec.WorkflowDefinition.Steps
+	return definition.Steps
 }
 
 func stepName(w *workflowexecutionv1.WorkflowExecution, index int32) string {

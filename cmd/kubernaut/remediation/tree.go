@@ -317,7 +317,7 @@ func (d drawing) stepNode(w *workflowexecutionv1.WorkflowExecution, index int32)
 	}
 	action, after := status.Action, ""
 	if list := steps(w); int(index) < len(list) {
-		action = actionText(&list[index].Action)
+		action = stepText(w, &list[index])
 		if depends := list[index].DependsOn; len(depends) > 0 {
 			after = "after " + strings.Join(depends, ", ")
 		}
