@@ -113,9 +113,17 @@ test-unit: ## Test the pure code, with the race detector.
 	cd test/localcluster && go test ./...
 
 .PHONY: test-policies
-test-policies: ## Test the safety gate and its policies, with their coverage.
+test-policies: test-opa ## Test the safety gate and its policies, with their coverage.
 	go test -race ./policies/...
 	go test -run 'TooMuch|TimeLimit' ./policies/gate
+
+.PHONY: test-opa
+test-opa: ## Test, check and compare the formatting of the policies with an unmodified opa.
+	@cmp <(go list -m -f '{{.Version}}' github.com/open-policy-agent/opa) <(sed -n 's/.*open-policy-agent\/opa \(v[^ ]*\).*/\1/p' .ci/opa.mod) || \
+		{ echo ".ci/opa.mod must have the version of opa that go.mod has"; exit 1; }
+	$(TOOL) opa test policies
+	$(TOOL) opa check --strict policies
+	$(TOOL) opa fmt --diff --fail policies
 
 GINKGO_RUN := go test -count=1 -timeout 15m
 
