@@ -68,6 +68,7 @@ func Steady(text string) string {
 	for _, row := range []struct{ pattern, with string }{
 		{`\b\d\d:\d\d:\d\d\b`, "hh:mm:ss"},
 		{`(?m)^(Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day, \d+ \w+ \d{4} \(\S+\)$`, "day"},
+		{`it waited \S+`, "it waited for a while"},
 		{`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`, "id"},
 		// A duration stands alone: behind two spaces, or in a column. One in a sentence is a part of what is said.
 		{`(?m)(  )\d+(ms|s|m|h|d)(\d+(s|m|h))?(  |$)`, "${1}duration${5}"},

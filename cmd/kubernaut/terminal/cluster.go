@@ -8,12 +8,14 @@ import (
 	"os"
 	"slices"
 
+	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 )
 
 // The limits of a client for one person: enough that nobody waits for them.
@@ -63,8 +65,20 @@ func (c *Cluster) loader() clientcmd.ClientConfig {
 	return clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &c.overrides)
 }
 
-// Config is the configuration of a client for the caller.
+// Config is the configuration of a client for the caller. What the API server warns of is written to the terminal.
 func (c *Cluster) Config() (*rest.Config, error) {
+	config, err := c.load()
+	if err != nil {
+		return nil, err
+	}
+	config.QPS, config.Burst = clientQPS, clientBurst
+	config.WarningHandler = rest.NewWarningWriter(os.Stderr, rest.WarningWriterOptions{Deduplicate: true})
+	// What the libraries log is not for people at a terminal: errors are returned.
+	log.SetLogger(logr.Discard())
+	return config, nil
+}
+
+func (c *Cluster) load() (*rest.Config, error) {
 	if c.kubeconfig != "" {
 		if _, err := os.Stat(c.kubeconfig); errors.Is(err, fs.ErrNotExist) {
 			return nil, Usagef("--kubeconfig: there is no file %s", c.kubeconfig)
@@ -74,19 +88,13 @@ func (c *Cluster) Config() (*rest.Config, error) {
 	if err != nil {
 		return nil, c.explain(err)
 	}
-	config.QPS, config.Burst = clientQPS, clientBurst
 	return config, nil
 }
 
 // Kubeconfig is the configuration that a file's current context gives, without the limits of a client for one person.
 func Kubeconfig(file string) (*rest.Config, error) {
 	cluster := Cluster{kubeconfig: file}
-	config, err := cluster.Config()
-	if err != nil {
-		return nil, err
-	}
-	config.QPS, config.Burst = 0, 0
-	return config, nil
+	return cluster.load()
 }
 
 // explain says which cluster cannot be found, and the way out.
