@@ -31,15 +31,6 @@ func holdOn(ctx context.Context, ns string, stages ...safetyv1alpha1.Stage) *saf
 	return policy
 }
 
-// awaitActive waits until a policy decides.
-func awaitActive(ctx context.Context, policy *safetyv1alpha1.SafetyPolicy) {
-	GinkgoHelper()
-	Eventually(func(g Gomega) {
-		g.Expect(cluster.Get(ctx, client.ObjectKeyFromObject(policy), policy)).To(Succeed())
-		g.Expect(meta.IsStatusConditionTrue(policy.Status.Conditions, safetyv1alpha1.ConditionActive)).To(BeTrue(), "%v", policy.Status.Conditions)
-	}).WithTimeout(rolloutTimeout).WithPolling(poll).Should(Succeed())
-}
-
 func awaitHold(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution) {
 	GinkgoHelper()
 	awaitWorkflow(ctx, workflow, func(g Gomega) {
