@@ -150,6 +150,14 @@ test-actions: assets ## Test each action on a real API server, under its own ide
 test-flow: assets ## Take objects through the paths of their phases: all controllers, on a real API server.
 	$(GINKGO_RUN) ./test/flow/...
 
+.PHONY: test-crash
+test-crash: assets ## Test that effects happen exactly once: the manager dies at every write, requests fail, two managers run, the clock steps.
+	go test -count=1 -timeout 60m ./test/crash -v
+
+.PHONY: test-crash-mutants
+test-crash-mutants: assets ## Show that test-crash notices when a part of what makes effects happen once is taken out.
+	KUBERNAUT_CRASH_MUTANTS=1 go test -count=1 -timeout 60m ./test/crash/mutants
+
 .PHONY: test-install
 test-install: build assets cert-manager ## Test the manifests, and the manager with certificates from cert-manager and from files.
 	KUBERNAUT_BIN=$(BIN) $(GINKGO_RUN) ./test/install/...
