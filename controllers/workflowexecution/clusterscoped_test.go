@@ -1,12 +1,16 @@
 package workflowexecution
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
+	kubernetesexecutionv1 "kubernaut.io/kubernaut/api/kubernetesexecution/v1"
 	"kubernaut.io/kubernaut/api/shared"
 	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
 	"kubernaut.io/kubernaut/controllers/kubernetesexecution/effects"
@@ -73,6 +77,32 @@ func TestTheWorkloadOfAPodIsWatchedInItsPlace(t *testing.T) {
 			c.s.workflow.Status.Phase = workflowexecutionv1.PhaseMonitoring
 			if diff := cmp.Diff([]string{target.Watched().Key()}, activeTargets(c.s.workflow)); diff != "" {
 				t.Errorf("what wakes it (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestAnEffectThatCannotBeUndoneIsNotCalledNone(t *testing.T) {
+	began := metav1.Now()
+	for sentence, test := range map[string]struct {
+		changed *bool
+		want    string
+	}{
+		"one that was made":           {changed: new(true), want: `what step "restart" did is not undone`},
+		"one of which nobody knows":   {want: `what step "restart" did is not undone`},
+		"one that never was anything": {changed: new(false), want: "no step has changed anything"},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			c := newScenario(t, restartPod("restart", "cart-1"))
+			c.running()
+			c.ends(0, kubernetesexecutionv1.KubernetesExecutionStatus{
+				Phase: kubernetesexecutionv1.PhaseFailed, Changed: test.changed, StartedAt: &began, ErrorType: shared.ErrorTimeout, ErrorMessage: "it has not ended",
+				Inverse: &kubernetesexecutionv1.Inverse{Target: targetOf(&c.s.workflow.Spec.WorkflowDefinition.Steps[0].Action), AbsentReason: "it cannot be brought back"},
+			})
+			c.decide()
+			condition := meta.FindStatusCondition(c.s.workflow.Status.Conditions, workflowexecutionv1.ConditionRolledBack)
+			if condition == nil || !strings.Contains(condition.Message, test.want) {
+				t.Errorf("want %q, got %+v", test.want, condition)
 			}
 		})
 	}

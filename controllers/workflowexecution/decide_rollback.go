@@ -356,6 +356,22 @@ func (d *decider) names(steps []int) string {
 	return "steps " + strings.Join(quoted, ", ")
 }
 
+// lasting are the steps that have, or may have, an effect of which nothing can be restored, such as a restart.
+func (d *decider) lasting() []int {
+	var steps []int
+	for i := range d.status.Steps {
+		execution := d.executions[d.status.Steps[i].ExecutionRef]
+		if execution == nil || execution.Status.StartedAt == nil || execution.Status.Inverse == nil || execution.Status.Inverse.Target == nil {
+			continue
+		}
+		unchanged := execution.Status.Changed != nil && !*execution.Status.Changed
+		if !unchanged && !execution.Status.Inverse.Restores() {
+			steps = append(steps, i)
+		}
+	}
+	return steps
+}
+
 // notPerformed says why nothing is undone, and what a person can do.
 func (d *decider) notPerformed() string {
 	var affected []int
@@ -363,6 +379,9 @@ func (d *decider) notPerformed() string {
 		if d.affected(i) {
 			affected = append(affected, i)
 		}
+	}
+	if lasting := d.lasting(); len(affected) == 0 && len(lasting) > 0 {
+		return "what " + d.names(lasting) + " did is not undone: there is nothing that could be restored; the KubernetesExecutions say why in status.inverse"
 	}
 	if len(affected) == 0 {
 		return "no step has changed anything"
