@@ -47,7 +47,7 @@ func (b builder) pod(ctx context.Context, cache client.Reader, preparation *effe
 	if preparation.Deletes {
 		affected = 1
 	}
-	b.input.Impact.PodsAffected = new(int32(affected)) //nolint:gosec // 0 or 1
+	b.input.Impact.PodsAffected = new(int32(affected))
 	all, err := siblings(ctx, cache, preparation.Live, b.input.Target.Owners)
 	if err != nil {
 		b.missing("impact.podsAffectedPercent", err.Error())

@@ -40,7 +40,7 @@ func TestEveryErrorHasItsClass(t *testing.T) {
 			apierrors.NewForbidden(pods, "p", errors.New("exceeded quota: q, requested: pods=1, used: pods=2, limited: pods=2")),
 		},
 		shared.ErrorResourceNotFound: {
-			apierrors.NewNotFound(pods, "p"), apierrors.NewGone("gone"), answered(http.StatusNotFound),
+			apierrors.NewNotFound(pods, "p"), answered(http.StatusNotFound),
 			&meta.NoKindMatchError{GroupKind: schema.GroupKind{Kind: "Cart"}}, &meta.NoResourceMatchError{PartialResource: schema.GroupVersionResource{Resource: "carts"}},
 		},
 		shared.ErrorResourceConflict: {

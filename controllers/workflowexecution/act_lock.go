@@ -58,7 +58,7 @@ func (r *Reconciler) lock(ctx context.Context, s *snapshot) error {
 			s.locks = &lockState{}
 			return nil
 		}
-		if err = r.assessAll(ctx, s); err != nil {
+		if err := r.assessAll(ctx, s); err != nil {
 			return err
 		}
 	}

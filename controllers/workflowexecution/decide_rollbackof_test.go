@@ -128,7 +128,7 @@ func TestUndoOf(t *testing.T) {
 func stringOf(indices []int32) string {
 	texts := make([]string, len(indices))
 	for i, index := range indices {
-		texts[i] = string(rune('0' + index))
+		texts[i] = string('0' + index)
 	}
 	return "[" + strings.Join(texts, " ") + "]"
 }

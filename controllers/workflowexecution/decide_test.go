@@ -475,7 +475,7 @@ func TestTheDigestIsFinalWhenTheTargetsAreKnown(t *testing.T) {
 		}
 		return final
 	}
-	if digestFor("uid-1") != digestFor("uid-1") || digestFor("uid-1") == digestFor("uid-2") {
+	if first, again := digestFor("uid-1"), digestFor("uid-1"); first != again || first == digestFor("uid-2") {
 		t.Error("the digest says on which objects the plan is carried out")
 	}
 }

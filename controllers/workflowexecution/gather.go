@@ -294,7 +294,7 @@ func (r *Reconciler) assessAction(
 		return assessment{}, fmt.Errorf("preparing it: %w", err)
 	}
 	if err != nil {
-		return assessment{err: err}, nil
+		return assessment{err: err}, nil //nolint:nilerr // it is the answer: it fails the step
 	}
 	question.Preparation = preparation
 	decision, err := r.Gate.Judge(ctx, question)
