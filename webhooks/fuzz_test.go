@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 	admissionv1 "k8s.io/api/admission/v1"
@@ -107,7 +108,7 @@ func serveAll(tb testing.TB) served {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	known := &facts.Facts{Cache: c, Gate: safety, Clock: testclock.NewFakePassiveClock(time.Unix(0, 0))}
+	known := &facts.Facts{Cache: c, Live: c, Gate: safety, Clock: testclock.NewFakePassiveClock(time.Unix(0, 0))}
 	if err := Setup(withClient{mgr, c}, Options{Namespace: identity.DefaultNamespace, Policies: safety, Preview: facts.NewPreview(known, c)}); err != nil {
 		tb.Fatal(err)
 	}
@@ -115,7 +116,7 @@ func serveAll(tb testing.TB) served {
 }
 
 // ask posts a body, and gives the answer; what is no answer to a review fails the test.
-func (s served) ask(t *testing.T, path string, body []byte) *admissionv1.AdmissionResponse {
+func (s served) ask(t testing.TB, path string, body []byte) *admissionv1.AdmissionResponse {
 	t.Helper()
 	request := httptest.NewRequestWithContext(t.Context(), http.MethodPost, path, bytes.NewReader(body))
 	request.Header.Set("Content-Type", "application/json")
@@ -349,6 +350,9 @@ func operations() []string { return []string{"CREATE", "UPDATE", "DELETE", "CONN
 
 func (s reviewSeed) question() (question, bool) {
 	var q question
+	if !utf8.ValidString(s.user) || !utf8.ValidString(s.credential) {
+		return q, false // no JSON holds it
+	}
 	q.Namespace = "shop"
 	q.Operation = operations()[int(s.operation)%len(operations())]
 	q.UserInfo.Username, q.UserInfo.Groups = s.user, []string{"on-call"}

@@ -108,7 +108,7 @@ func (g *guardHandler) Handle(ctx context.Context, request admission.Request) ad
 		return admission.Errored(http.StatusInternalServerError, err)
 	}
 	if refusal == nil {
-		return admission.Allowed("")
+		return checkChild(&request)
 	}
 	denied.WithLabelValues(request.Resource.Resource, refusal.Reason).Inc()
 	g.tell.refused(&request, refusal)

@@ -113,7 +113,7 @@ func TestOwnersAreReadLiveWhereTheCacheDoesNotAllow(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			guard := NewGuard(statusguard.New(identity.DefaultNamespace), test.cached, test.live, events.NewFakeRecorder(1))
 			raw := `{"metadata":{"name":"w-s0-a1","ownerReferences":[{"apiVersion":"workflowexecution.kubernaut.io/v1","kind":"WorkflowExecution","name":"w","uid":"1","controller":true}]},` +
-				`"spec":{"workflowExecutionRef":{"name":"w","uid":"1"}}}`
+				`"spec":{"workflowExecutionRef":{"name":"w","uid":"1"},"attempt":1}}`
 			answer := guard.Handle(t.Context(), admission.Request{AdmissionRequest: admissionv1.AdmissionRequest{
 				Resource:  metav1.GroupVersionResource{Group: "kubernetesexecution.kubernaut.io", Version: "v1", Resource: "kubernetesexecutions"},
 				Kind:      metav1.GroupVersionKind{Group: "kubernetesexecution.kubernaut.io", Version: "v1", Kind: "KubernetesExecution"},

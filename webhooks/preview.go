@@ -48,6 +48,13 @@ var (
 	errPreviewTurn = errors.New("too many workflows are previewed at once")
 )
 
+// begin previews a workflow while its author's rights are reviewed; what it returns waits for the warnings.
+func (p *preview) begin(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution) func() admission.Warnings {
+	ready := make(chan admission.Warnings, 1)
+	go func() { ready <- p.warnings(ctx, workflow) }()
+	return func() admission.Warnings { return <-ready }
+}
+
 // warnings are what to tell the author. They come within the limit, whatever the previewer does.
 func (p *preview) warnings(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution) admission.Warnings {
 	if p == nil {

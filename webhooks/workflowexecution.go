@@ -65,14 +65,16 @@ func (w *workflowExecutions) ValidateCreate(ctx context.Context, object *workflo
 	if object.Spec.RollbackOf != nil {
 		return nil, w.reviewUndo(ctx, object)
 	}
+	if orchestrator { // a controller reads no warnings
+		return nil, w.reviewRights(ctx, object, orchestrator)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	warnings := w.preview.begin(ctx, object)
 	if err := w.reviewRights(ctx, object, orchestrator); err != nil {
-		return nil, err
+		return nil, err // and nothing of the preview, which has read targets that the author may not get
 	}
-	if orchestrator {
-		return nil, nil // a controller reads no warnings
-	}
-	// Only now: a preview reads targets for whoever may get them.
-	return w.preview.warnings(ctx, object), nil
+	return warnings(), nil
 }
 
 // reviewUndo checks that the workflow which the object undoes can be undone, and that whoever starts it may read that workflow, and

@@ -71,7 +71,14 @@ func generate(root string) error {
 	if err := writePages(filepath.Join(root, "docs", "policies"), pages); err != nil {
 		return err
 	}
-	return writeKinds(root)
+	if err := writeKinds(root); err != nil {
+		return err
+	}
+	reference, err := referencePages(root)
+	if err != nil {
+		return err
+	}
+	return writePages(filepath.Join(root, "docs", "reference"), reference)
 }
 
 // writeAccounts writes the ServiceAccounts, binds to each the roles in the file of its name, and lists all files for kustomize.

@@ -27,7 +27,7 @@ import (
 func attacks(w *world) []attack {
 	return slices.Concat(
 		statusAttacks(w), creationAttacks(w), ownerAttacks(), requesterAttacks(w), rightsAttacks(), specAttacks(), lookAlikeAttacks(), sizeAttacks(),
-		labelAttacks(), approvalAttacks(),
+		labelAttacks(), approvalAttacks(), policyAttacks(), mistakenAttacks(), routeAttacks(), validationAttacks(),
 	)
 }
 
@@ -119,6 +119,7 @@ func child(w *world, by, kind string) *unstructured.Unstructured {
 		owner = workflowReference
 		object = &kubernetesexecutionv1.KubernetesExecution{Spec: kubernetesexecutionv1.KubernetesExecutionSpec{
 			WorkflowExecutionRef: workflowReference, StepName: "a", Attempt: 1, Purpose: kubernetesexecutionv1.PurposeExecute, PlanDigest: hash, Action: new(scale("cart")),
+			ExpectedTarget: &kubernetesexecutionv1.ExpectedTarget{UID: "1"},
 		}}
 	case "ApprovalRequest":
 		owner = workflowReference
@@ -130,9 +131,21 @@ func child(w *world, by, kind string) *unstructured.Unstructured {
 	}
 	meta.OwnerReferences = []metav1.OwnerReference{controlledBy(rowOf(kind).Owner.Kind, owner)}
 	object.SetNamespace(meta.Namespace)
-	object.SetGenerateName(meta.GenerateName)
+	if name := childName(kind); name != "" {
+		object.SetName(name)
+	} else {
+		object.SetGenerateName(meta.GenerateName)
+	}
 	object.SetOwnerReferences(meta.OwnerReferences)
 	return w.stamped(by, object)
+}
+
+// childName is the name that a child of the fixtures must have; empty where it is free.
+func childName(kind string) string {
+	return map[string]string{
+		"RemediationProcessing": shared.ProcessingName(fixture, 0), "AIAnalysis": shared.AnalysisName(fixture, 0),
+		"KubernetesExecution": shared.ExecutionName(fixture, 0, 1),
+	}[kind]
 }
 
 func creatorOf(kind string) string {
@@ -198,7 +211,11 @@ func creationAttacks(w *world) (rows []attack) {
 			},
 		}, attack{
 			group: "creation", name: "the controller itself creates a " + kind, by: creator, request: "POST " + row.Resource, want: passes,
-			do: func(ctx context.Context, w *world) error { return w.create(ctx, creator, child(w, creator, kind)) },
+			do: func(ctx context.Context, w *world) error {
+				dry := *w
+				dry.dryRun = true
+				return dry.create(ctx, creator, child(w, creator, kind))
+			},
 		})
 		if kind == "WorkflowExecution" {
 			applied := &rows[len(rows)-2]

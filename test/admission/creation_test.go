@@ -36,6 +36,10 @@ func create(ctx context.Context, config *rest.Config, row statusguard.Row) error
 		owner := map[string]shared.ObjectReference{"RemediationRequest": reference, "WorkflowExecution": workflowReference}[row.Owner.Kind]
 		fresh.SetOwnerReferences([]metav1.OwnerReference{controlledBy(row.Owner.Kind, owner)})
 	}
+	if name := childName(row.Kind); name != "" {
+		fresh.SetGenerateName("")
+		fresh.SetName(name)
+	}
 	_, err = statusOf(config, row).Create(ctx, fresh, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 	return err
 }

@@ -120,6 +120,7 @@ func createFixtures(ctx context.Context) {
 		}},
 		&kubernetesexecutionv1.KubernetesExecution{ObjectMeta: meta, Spec: kubernetesexecutionv1.KubernetesExecutionSpec{
 			WorkflowExecutionRef: workflowReference, StepName: "a", Attempt: 1, Purpose: kubernetesexecutionv1.PurposeExecute, PlanDigest: hash, Action: new(scale("cart")),
+			ExpectedTarget: &kubernetesexecutionv1.ExpectedTarget{UID: "1"},
 		}},
 		safetyPolicy(fixture),
 		approvalRequest(fixture),

@@ -162,7 +162,7 @@ func (f *facts) user() shared.Requester {
 }
 
 // serves says that the object is a workflow for a RemediationRequest.
-func (f *facts) serves() bool { return f.row.Requested && f.object.Spec.RemediationRequestRef != nil }
+func (f *facts) serves() bool { return f.row.mayServe() && f.object.Spec.RemediationRequestRef != nil }
 
 // decides says that the request adds to the decisions of people.
 func (f *facts) decides() bool { return !f.creates() && f.added() != nil }

@@ -66,7 +66,7 @@ func policies() []guardPolicy {
 			covers: func(row Row) bool { return row.Requested },
 			variables: []admissionregistrationv1.Variable{
 				{Name: "by", Expression: "object.spec.requestedBy"},
-				{Name: "serves", Expression: "has(object.spec.remediationRequestRef)"},
+				{Name: "serves", Expression: serving()},
 				impersonated(),
 			},
 		},
@@ -97,6 +97,20 @@ func decisionVariables() []admissionregistrationv1.Variable {
 		{Name: "requester", Expression: "object.spec.requestedBy"},
 	}
 }
+
+// serving says in CEL that the object is one that may serve a RemediationRequest, and does: a field of that name on another kind says nothing.
+func serving() string {
+	var resources []string
+	for _, row := range Rows() {
+		if row.mayServe() {
+			resources = append(resources, literal(row.Resource))
+		}
+	}
+	return "request.resource.resource in [" + strings.Join(resources, ", ") + "] && has(object.spec.remediationRequestRef)"
+}
+
+// mayServe says that objects of the kind name who asked for them, and may have been made for a RemediationRequest.
+func (row Row) mayServe() bool { return row.Requested && row.Owner != nil }
 
 func ownerVariables() []admissionregistrationv1.Variable {
 	references := func(object string) string {
