@@ -437,7 +437,7 @@ func TestSamplesAreDocumented(t *testing.T) {
 
 // recovery makes the analysis one after the workflows of playbooks have failed.
 func recovery(s *aianalysisv1.AIAnalysisSpec, failed ...string) {
-	s.IsRecoveryAttempt, s.RecoveryAttemptNumber, s.FailedPlaybooks = true, int32(len(failed)), failed //nolint:gosec // a few
+	s.IsRecoveryAttempt, s.RecoveryAttemptNumber, s.FailedPlaybooks = true, int32(len(failed)), failed
 }
 
 // crashing has a container of a revision crash, some time after the last change; 0 is without one.
