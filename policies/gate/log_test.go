@@ -117,6 +117,39 @@ func TestTheLogRotates(t *testing.T) {
 	}
 }
 
+func TestNoDecisionIsLostWhenTheLogRotates(t *testing.T) {
+	gate, _ := logged(t, LogOptions{Inputs: true, Megabytes: 1, Backups: 20})
+	in := scaleInput(func(in *Input) { in.Workflow.Annotations = map[string]string{"a": strings.Repeat("x", 300_000)} })
+	made := map[string]bool{}
+	for range 20 {
+		made[gate.Evaluate(t.Context(), in).ID] = true
+	}
+	log, isFile := gate.log.out.(*lumberjack.Logger)
+	if !isFile {
+		t.Fatal("no rotating file")
+	}
+	files, err := filepath.Glob(filepath.Join(filepath.Dir(log.Filename), "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			var record Record
+			if err := json.Unmarshal([]byte(line), &record); err != nil {
+				t.Fatalf("%s: a line is torn: %v", file, err)
+			}
+			delete(made, record.ID)
+		}
+	}
+	if len(made) != 0 || len(files) < 3 {
+		t.Errorf("%d of 20 decisions are in none of %d files", len(made), len(files))
+	}
+}
+
 func TestALogThatCannotBeWritten(t *testing.T) {
 	if _, err := OpenDecisionLog(LogOptions{File: filepath.Join(t.TempDir(), "no", "such", "folder")}); err == nil {
 		t.Error("want an error")
