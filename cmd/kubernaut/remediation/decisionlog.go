@@ -17,16 +17,17 @@ const maxLine = 16 << 20
 // readDecisions reads the records of a decision log that are about workflows of a namespace; - is standard input. Lines of another
 // kind are passed over: the log of a manager's Pod has both.
 func readDecisions(in io.Reader, name, namespace string) ([]gate.Record, error) {
+	source := in
 	if name != "-" {
 		file, err := os.Open(name)
 		if err != nil {
 			return nil, fmt.Errorf("--decision-log: %w", err)
 		}
 		defer file.Close()
-		in = file
+		source = file
 	}
 	var records []gate.Record
-	lines := bufio.NewScanner(in)
+	lines := bufio.NewScanner(source)
 	lines.Buffer(make([]byte, 64<<10), maxLine)
 	some := false
 	for lines.Scan() {

@@ -244,10 +244,10 @@ func keep[T any, P interface {
 	*T
 	client.Object
 }](items []T, mine func(*T) bool) []T {
-	items = slices.DeleteFunc(items, func(item T) bool { return !mine(&item) })
-	slices.SortStableFunc(items, func(a, b T) int {
+	kept := slices.DeleteFunc(items, func(item T) bool { return !mine(&item) })
+	slices.SortStableFunc(kept, func(a, b T) int {
 		x, y := P(&a), P(&b)
 		return cmp.Or(x.GetCreationTimestamp().Compare(y.GetCreationTimestamp().Time), cmp.Compare(x.GetName(), y.GetName()))
 	})
-	return items
+	return kept
 }
