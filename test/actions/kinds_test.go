@@ -49,7 +49,7 @@ func (k touchedKind) list() *unstructured.UnstructuredList {
 }
 
 // expectAllowed wants a request refused, unless it is among those allowed.
-func (s *scene) expectAllowed(err error, allowed []string, what string) {
+func (*scene) expectAllowed(err error, allowed []string, what string) {
 	GinkgoHelper()
 	Expect(apierrors.IsForbidden(err)).To(Equal(!slices.Contains(allowed, what)), "%s: %v", what, err)
 }

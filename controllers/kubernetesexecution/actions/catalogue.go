@@ -12,8 +12,15 @@ import (
 // All is the catalogue, in the order in which people read it.
 func All() []Action {
 	return []Action{
-		scaleDeployment{}, restartDeployment{}, restartPod{}, rollbackDeployment{}, increaseResources{}, updateImage{},
-		cordonNode{}, uncordonNode{}, notifyOnly{},
+		scaleDeployment{},
+		restartDeployment{},
+		restartPod{},
+		rollbackDeployment{},
+		increaseResources{},
+		updateImage{},
+		cordonNode{},
+		uncordonNode{},
+		notifyOnly{},
 	}
 }
 

@@ -366,7 +366,7 @@ func TestARestartIsTheSameForAllAttemptsOfAStepAndNoOther(t *testing.T) {
 		t.Errorf("%s, then %s", value, again)
 	}
 	at, err := time.Parse(time.RFC3339Nano, value)
-	if err != nil || at.Truncate(time.Second) != occasion.Created {
+	if err != nil || !at.Truncate(time.Second).Equal(occasion.Created) {
 		t.Errorf("%s is not a time in the second of %s: %v", value, occasion.Created, err)
 	}
 	other, step, rollback := occasion, occasion, occasion

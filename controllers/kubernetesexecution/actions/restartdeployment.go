@@ -79,6 +79,6 @@ func (r restartDeployment) Plan(_ context.Context, subject Subject) (Plan, error
 func restartedAt(occasion Occasion) string {
 	const second = uint64(time.Second)
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s/%d/%t", occasion.Workflow, occasion.Step, occasion.Rollback))
-	fraction := time.Duration(binary.BigEndian.Uint64(sum[:]) % second) //nolint:gosec // less than a second
+	fraction := time.Duration(binary.BigEndian.Uint64(sum[:]) % second)
 	return occasion.Created.UTC().Truncate(time.Second).Add(fraction).Format(time.RFC3339Nano)
 }

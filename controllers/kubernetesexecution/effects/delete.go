@@ -22,7 +22,7 @@ import (
 // object that will never be there again: gone, or another one of that name, means done.
 
 // Deletes says whether the effect of an action is the deletion of its target.
-func (e *Effects) Deletes(parameters *shared.Action) bool {
+func (*Effects) Deletes(parameters *shared.Action) bool {
 	action, known := actions.Get(parameters.Type)
 	_, deletes := action.(actions.Deleter)
 	return known && deletes
