@@ -167,9 +167,9 @@ func everyWrite(when moment) func(int) []trial {
 func seeded(n int, of func(random *rand.Rand, writes int) trouble) func(int) []trial {
 	return func(writes int) []trial {
 		var trials []trial
-		for i := range uint64(n) { //nolint:gosec // a count
+		for i := range uint64(n) {
 			s := seed() + i
-			t := of(rand.New(rand.NewPCG(s, 1)), writes) //nolint:gosec // it has to be the same again for a seed
+			t := of(rand.New(rand.NewPCG(s, 1)), writes)
 			t.seed = s
 			trials = append(trials, trial{name: fmt.Sprintf("seed %d", s), trouble: t})
 		}

@@ -62,11 +62,13 @@ func observe(ctx context.Context, config *rest.Config, options cache.Options) (*
 			return nil, err
 		}
 		see := func(object any) {
-			if o, ok := object.(toolscache.DeletedFinalStateUnknown); ok {
-				object = o.Obj
-			}
-			if object, ok := object.(client.Object); ok {
-				o.see(object)
+			switch seen := object.(type) {
+			case client.Object:
+				o.see(seen)
+			case toolscache.DeletedFinalStateUnknown:
+				if last, ok := seen.Obj.(client.Object); ok {
+					o.see(last)
+				}
 			}
 		}
 		if _, err := informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{

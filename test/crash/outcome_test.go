@@ -45,15 +45,15 @@ type names struct {
 }
 
 func (n names) replace(text string) string {
-	text = uidPattern.ReplaceAllStringFunc(text, func(uid string) string {
+	replaced := uidPattern.ReplaceAllStringFunc(text, func(uid string) string {
 		if name, known := n.uids[uid]; known {
 			return "UID(" + name + ")"
 		}
 		return "UID"
 	})
-	text = timePattern.ReplaceAllString(text, "TIME")
-	text = hashPattern.ReplaceAllString(text, "HASH")
-	return strings.ReplaceAll(text, n.namespace, "NAMESPACE")
+	replaced = timePattern.ReplaceAllString(replaced, "TIME")
+	replaced = hashPattern.ReplaceAllString(replaced, "HASH")
+	return strings.ReplaceAll(replaced, n.namespace, "NAMESPACE")
 }
 
 // unknown says whether a field is the UID of an object that is none of ours.

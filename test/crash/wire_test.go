@@ -277,7 +277,7 @@ type faults struct {
 }
 
 func newFaults(seed uint64, rate int, lag time.Duration) *faults {
-	return &faults{rate: rate, lag: lag, random: rand.New(rand.NewPCG(seed, 0)), counts: map[fault]int{}} //nolint:gosec // it has to be the same again for a seed
+	return &faults{rate: rate, lag: lag, random: rand.New(rand.NewPCG(seed, 0)), counts: map[fault]int{}}
 }
 
 // fault is what happens to one request.

@@ -85,7 +85,7 @@ func TestEveryPartIsNeeded(t *testing.T) {
 			fmt.Fprintf(&table, "%-90s %-26s %s of %s runs fail\n", m.name, m.only, found[1], found[2])
 		})
 	}
-	fmt.Printf("\n%s\n", table.String()) //nolint:forbidigo // the result is for people
+	fmt.Printf("\n%s\n", table.String())
 }
 
 // run builds the tests with the mutant in place of the file, and runs them. They must fail.
