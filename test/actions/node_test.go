@@ -72,7 +72,6 @@ var _ = Describe("an action on a node", func() {
 				Expect(s.execution.Status.Inverse.Restores()).To(BeTrue())
 				Expect(s.execution.Status.DryRun).To(Equal(difference(before, after)))
 				Expect(after.GetAnnotations()).To(HaveKeyWithValue(shared.AnnotationLastExecution, string(s.execution.UID)))
-				Expect(after.GetManagedFields()).To(ContainElement(HaveField("Manager", effects.FieldManager(s.action.Type))))
 				Expect(s.recorder.Events).NotTo(Receive(), "what becomes of a step is the workflow's to tell")
 			})
 
