@@ -65,7 +65,7 @@ func (l *Live) Inputs(ctx context.Context, workflow *workflowexecutionv1.Workflo
 	inputs := make([]*gate.Input, len(steps))
 	for i := range steps {
 		question := kubernetesexecution.JudgeRequest{
-			Stage: safetyv1alpha1.Stage(stage), Workflow: planned, StepIndex: int32(i), Preparation: preparations[i], //nolint:gosec // at most 100 steps
+			Stage: safetyv1alpha1.Stage(stage), Workflow: planned, StepIndex: int32(i), Preparation: preparations[i],
 		}
 		if stage != gate.StagePlan {
 			question.Attempt = 1

@@ -380,7 +380,7 @@ func night(ctx context.Context, folder string) {
 
 	log, err := os.ReadFile(filepath.Join(clusterDir, "logs", "manager.log"))
 	Expect(err).NotTo(HaveOccurred())
-	Expect(os.WriteFile(filepath.Join(folder, "decisions.jsonl"), log, 0o600)).To(Succeed())
+	Expect(os.WriteFile(filepath.Join(folder, "decisions.jsonl"), log, 0o600)).To(Succeed()) //nolint:gosec // a folder of the test's own
 }
 
 func breakRolloutOf(ctx context.Context, b builders.DeploymentBuilder, image string) {

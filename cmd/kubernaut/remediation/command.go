@@ -73,7 +73,7 @@ func (c *connection) find(ctx context.Context, name string) (client.Object, erro
 
 // add adds the flags of the connection, and the completion of names and namespaces.
 func (c *connection) add(command *cobra.Command, offered func(client.Object) bool) {
-	c.Cluster.Add(command)
+	c.Add(command)
 	command.ValidArgsFunction = func(command *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
 		if len(args) > 0 {
 			return nil, cobra.ShellCompDirectiveNoFileComp

@@ -130,8 +130,7 @@ func notFound(ctx context.Context, reader client.Reader, namespace string, wante
 	if elsewhere, err := list(ctx, reader, ""); err == nil {
 		for _, object := range elsewhere {
 			if object.GetName() == wanted.name && (wanted.kind == either || wanted.kind == kindOf(object)) {
-				text += fmt.Sprintf("; there is %s in namespace %s: add -n %s", short(object), object.GetNamespace(), object.GetNamespace())
-				break
+				return terminal.Usagef("%s; there is %s in namespace %s: add -n %s", text, short(object), object.GetNamespace(), object.GetNamespace())
 			}
 		}
 	}

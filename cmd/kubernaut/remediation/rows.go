@@ -131,7 +131,10 @@ func tableOf(rows []row, namespaces, wide bool, now time.Time) terminal.Table {
 			phase, tone = phase+" (waits)", terminal.Waiting
 		}
 		cells := []terminal.Cell{
-			{Text: short(r.object), Tone: terminal.Strong}, {Text: phase, Tone: tone}, {Text: r.outcome, Tone: tone}, terminal.Text(r.target),
+			{Text: short(r.object), Tone: terminal.Strong},
+			{Text: phase, Tone: tone},
+			{Text: r.outcome, Tone: tone},
+			terminal.Text(r.target),
 			terminal.Text(r.steps), terminal.Text(duration.HumanDuration(max(0, now.Sub(r.since)))),
 		}
 		if namespaces {

@@ -111,7 +111,7 @@ func (s *story) recoveryText(attempt int32) string {
 	text := fmt.Sprintf("recovery %d of at most %d begins", attempt, value(s.request.Status.MaxRecoveryAttempts))
 	for _, failed := range s.request.Status.WorkflowExecutionRefs {
 		if failed.AttemptNumber == attempt {
-			text += fmt.Sprintf(": wfe/%s failed (%s)", failed.Name, failed.ErrorType)
+			return fmt.Sprintf("%s: wfe/%s failed (%s)", text, failed.Name, failed.ErrorType)
 		}
 	}
 	return text

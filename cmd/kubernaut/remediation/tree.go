@@ -90,8 +90,10 @@ func (d drawing) requestNode() node {
 	r := d.request
 	phase := string(r.Status.OverallPhase)
 	n := node{head: []terminal.Cell{
-		{Text: short(r), Tone: terminal.Strong}, {Text: phaseText(phase), Tone: phaseTone(phase)},
-		{Text: string(r.Status.Outcome), Tone: phaseTone(phase)}, {Text: took(r.Status.StartTime, r.Status.CompletionTime, d.now), Tone: terminal.Faint},
+		{Text: short(r), Tone: terminal.Strong},
+		{Text: phaseText(phase), Tone: phaseTone(phase)},
+		{Text: string(r.Status.Outcome), Tone: phaseTone(phase)},
+		{Text: took(r.Status.StartTime, r.Status.CompletionTime, d.now), Tone: terminal.Faint},
 	}}
 	n.note(terminal.Plain, "%s", askedText(r))
 	// The reason of an escalation says the message of the condition too.
@@ -172,7 +174,8 @@ func (f *family) attemptOf(w *workflowexecutionv1.WorkflowExecution) int32 {
 func (d drawing) processingNode(p *remediationprocessingv1.RemediationProcessing) node {
 	phase := string(p.Status.Phase)
 	n := node{head: []terminal.Cell{
-		{Text: "rp/" + p.Name, Tone: terminal.Strong}, {Text: phaseText(phase), Tone: phaseTone(phase)},
+		{Text: "rp/" + p.Name, Tone: terminal.Strong},
+		{Text: phaseText(phase), Tone: phaseTone(phase)},
 		{Text: took(p.Status.StartTime, p.Status.CompletionTime, d.now), Tone: terminal.Faint},
 	}}
 	if text := foundText(p); text != "" {
@@ -202,7 +205,8 @@ func foundText(p *remediationprocessingv1.RemediationProcessing) string {
 func (d drawing) analysisNode(a *aianalysisv1.AIAnalysis) node {
 	phase := string(a.Status.Phase)
 	n := node{head: []terminal.Cell{
-		{Text: "aia/" + a.Name, Tone: terminal.Strong}, {Text: phaseText(phase), Tone: phaseTone(phase)},
+		{Text: "aia/" + a.Name, Tone: terminal.Strong},
+		{Text: phaseText(phase), Tone: phaseTone(phase)},
 		{Text: took(a.Status.StartTime, a.Status.CompletionTime, d.now), Tone: terminal.Faint},
 	}}
 	if a.Status.RootCause != "" {
@@ -234,8 +238,11 @@ func causeText(a *aianalysisv1.AIAnalysis) string {
 func (d drawing) workflowNode(w *workflowexecutionv1.WorkflowExecution) node {
 	phase := string(w.Status.Phase)
 	n := node{head: []terminal.Cell{
-		{Text: short(w), Tone: terminal.Strong}, {Text: phaseText(phase), Tone: phaseTone(phase)}, {Text: string(w.Status.Outcome), Tone: phaseTone(phase)},
-		{Text: verdictText(w)}, {Text: took(&w.CreationTimestamp, w.Status.CompletionTime, d.now), Tone: terminal.Faint},
+		{Text: short(w), Tone: terminal.Strong},
+		{Text: phaseText(phase), Tone: phaseTone(phase)},
+		{Text: string(w.Status.Outcome), Tone: phaseTone(phase)},
+		{Text: verdictText(w)},
+		{Text: took(&w.CreationTimestamp, w.Status.CompletionTime, d.now), Tone: terminal.Faint},
 	}}
 	n.note(terminal.Plain, "%s", planText(w))
 	if why := message(w.Status.Conditions, shared.ConditionReady); why != "" {
@@ -252,7 +259,7 @@ func (d drawing) workflowNode(w *workflowexecutionv1.WorkflowExecution) node {
 		n.note(phaseTone(phase), "rollback: %s", text)
 	}
 	for _, approval := range d.approvalsOf(w) {
-		n.children = append(n.children, d.approvalNode(approval))
+		n.children = append(n.children, approvalNode(approval))
 	}
 	for _, index := range stepOrder(w) {
 		n.children = append(n.children, d.stepNode(w, index))
@@ -260,7 +267,8 @@ func (d drawing) workflowNode(w *workflowexecutionv1.WorkflowExecution) node {
 	if d.undoing != nil {
 		n.children = append(n.children, node{head: []terminal.Cell{
 			{Text: "undone by " + short(d.undoing), Tone: terminal.Strong},
-			{Text: phaseText(string(d.undoing.Status.Phase)), Tone: phaseTone(string(d.undoing.Status.Phase))}, {Text: string(d.undoing.Status.Outcome)},
+			{Text: phaseText(string(d.undoing.Status.Phase)), Tone: phaseTone(string(d.undoing.Status.Phase))},
+			{Text: string(d.undoing.Status.Outcome)},
 		}})
 	}
 	return n
@@ -326,8 +334,12 @@ func (d drawing) stepNode(w *workflowexecutionv1.WorkflowExecution, index int32)
 	executions := d.executionsOf(w, index)
 	decision := decisionOf(w, index, executions)
 	n := node{head: []terminal.Cell{
-		{Text: stepName(w, index), Tone: terminal.Strong}, {Text: action}, {Text: after, Tone: terminal.Faint},
-		{Text: phaseText(phase), Tone: phaseTone(phase)}, {Text: attemptsText(status)}, {Text: string(decision.Verdict), Tone: terminal.VerdictTone(decision.Verdict)},
+		{Text: stepName(w, index), Tone: terminal.Strong},
+		{Text: action},
+		{Text: after, Tone: terminal.Faint},
+		{Text: phaseText(phase), Tone: phaseTone(phase)},
+		{Text: attemptsText(status)},
+		{Text: string(decision.Verdict), Tone: terminal.VerdictTone(decision.Verdict)},
 		{Text: took(status.StartTime, status.CompletionTime, d.now), Tone: terminal.Faint},
 	}}
 	if status.Message != "" {
@@ -405,8 +417,12 @@ func (d drawing) executionNode(e *kubernetesexecutionv1.KubernetesExecution) nod
 		verdict = e.Status.Decision.Verdict
 	}
 	n := node{head: []terminal.Cell{
-		{Text: "ke/" + e.Name}, {Text: purpose}, {Text: phaseText(phase), Tone: phaseTone(phase)}, {Text: string(e.Status.ErrorType), Tone: terminal.Bad},
-		{Text: string(verdict), Tone: terminal.VerdictTone(verdict)}, {Text: took(&e.CreationTimestamp, e.Status.CompletedAt, d.now), Tone: terminal.Faint},
+		{Text: "ke/" + e.Name},
+		{Text: purpose},
+		{Text: phaseText(phase), Tone: phaseTone(phase)},
+		{Text: string(e.Status.ErrorType), Tone: terminal.Bad},
+		{Text: string(verdict), Tone: terminal.VerdictTone(verdict)},
+		{Text: took(&e.CreationTimestamp, e.Status.CompletedAt, d.now), Tone: terminal.Faint},
 	}}
 	if e.Status.ErrorMessage != "" {
 		n.note(terminal.Bad, "%s", e.Status.ErrorMessage)
@@ -417,10 +433,11 @@ func (d drawing) executionNode(e *kubernetesexecutionv1.KubernetesExecution) nod
 	return n
 }
 
-func (d drawing) approvalNode(a *safetyv1alpha1.ApprovalRequest) node {
+func approvalNode(a *safetyv1alpha1.ApprovalRequest) node {
 	phase := string(cmp.Or(a.Status.Phase, safetyv1alpha1.PhasePending))
 	n := node{head: []terminal.Cell{
-		{Text: "apr/" + a.Name, Tone: terminal.Strong}, {Text: phase, Tone: approvalTone(phase)},
+		{Text: "apr/" + a.Name, Tone: terminal.Strong},
+		{Text: phase, Tone: approvalTone(phase)},
 		{Text: fmt.Sprintf("%d of %d", approved(a), a.Spec.RequiredApprovals)},
 	}}
 	for _, reason := range a.Spec.Reasons {
