@@ -62,6 +62,12 @@ func (n names) unknown(key string, field any) bool {
 	return key == "uid" && is && n.uids[uid] == ""
 }
 
+// isNotification says whether a field names the event that an action made. An execution that finds it after a crash does not name it:
+// its account may not read events.
+func isNotification(key string, field any) bool {
+	return key == "affectedResources" && strings.Contains(fmt.Sprint(field), notifications)
+}
+
 func (n names) clean(value any) any {
 	switch v := value.(type) {
 	case map[string]any:
@@ -70,7 +76,7 @@ func (n names) clean(value any) any {
 		}
 		cleaned := make(map[string]any, len(v))
 		for key, field := range v {
-			if !volatile[key] && !n.unknown(key, field) {
+			if !volatile[key] && !n.unknown(key, field) && !isNotification(key, field) {
 				cleaned[n.replace(key)] = n.clean(field)
 			}
 		}

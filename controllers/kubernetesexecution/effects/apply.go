@@ -186,10 +186,12 @@ func (s subject) notify(ctx context.Context, notifier actions.Notifier, executio
 	event := notifier.Event(s.parameters, execution)
 	err := onceMore(func() error { return s.client.Create(ctx, event) })
 	effect := Effect{Changed: new(false)}
-	if err != nil && !apierrors.IsAlreadyExists(err) {
+	switch {
+	case apierrors.IsAlreadyExists(err):
+		return effect, nil // the account may not read events: which UID it has stays unknown, and without one it cannot be recorded
+	case err != nil:
 		return effect, fmt.Errorf("event in namespace %s: %w", execution.Namespace, err)
 	}
-	// The account may not read events, so the UID of one that is there already stays unknown.
 	effect.Affected = []shared.OwnedObject{{APIVersion: "events.k8s.io/v1", Kind: "Event", Name: event.Name, UID: event.UID}}
 	return effect, nil
 }
