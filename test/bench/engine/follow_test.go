@@ -90,10 +90,14 @@ func (f *follower) until(b *bench, what string, limit time.Duration, is func(obj
 		}
 		select {
 		case <-ctx.Done():
-			f.mu.Lock()
-			defer f.mu.Unlock()
-			b.Fatalf("%s: not within %s; there are %d objects", what, limit, len(f.objects))
+			b.Fatalf("%s: not within %s; %d objects were seen", what, limit, f.seen())
 		case <-f.changed:
 		}
 	}
+}
+
+func (f *follower) seen() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.objects)
 }
