@@ -1,13 +1,12 @@
 package webhooks
 
 import (
+	"encoding/json"
 	"strings"
 
 	remediationv1 "kubernaut.io/kubernaut/api/remediation/v1"
 	"kubernaut.io/kubernaut/api/shared"
 	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
-
-	"encoding/json"
 )
 
 // The oracle of the fuzzers: what admission must never let pass, written down a second time and without the code that decides. It

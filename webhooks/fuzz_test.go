@@ -88,7 +88,7 @@ func serveAll(tb testing.TB) served {
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop"}},
 	}
 	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).WithInterceptorFuncs(interceptor.Funcs{
-		Create: func(ctx context.Context, c client.WithWatch, object client.Object, options ...client.CreateOption) error {
+		Create: func(_ context.Context, _ client.WithWatch, object client.Object, _ ...client.CreateOption) error {
 			review, is := object.(*authorizationv1.SubjectAccessReview)
 			if !is {
 				return fmt.Errorf("admission writes a %T", object)
@@ -202,7 +202,7 @@ func FuzzReviewBodies(f *testing.F) {
 		`{"apiVersion":"v1","kind":"Pod"}`,
 	} {
 		for i := range registered(f) {
-			f.Add(uint8(i), []byte(body)) //nolint:gosec // fewer than 256
+			f.Add(uint8(i), []byte(body))
 		}
 	}
 	handlers, all := serveAll(f), registered(f)
@@ -398,12 +398,12 @@ func reviewSeeds(tb testing.TB) []reviewSeed {
 		}
 		kind, _, _ := strings.Cut(filepath.Base(file), ".")
 		for i, e := range registered(tb) {
-			if strings.ToLower(e.kind) != kind {
+			if !strings.EqualFold(e.kind, kind) {
 				continue
 			}
 			for _, who := range [][2]string{{"alice", "X509SHA256=1"}, {account("remediationrequest-controller"), "JTI=1"}, {account("workflowexecution-controller"), ""}, {statusWriter(e.kind), "JTI=2"}} {
 				for operation := range uint8(2) {
-					seed := reviewSeed{uint8(i), who[0], who[1], operation, false, string(object), ""} //nolint:gosec // fewer than 256
+					seed := reviewSeed{uint8(i), who[0], who[1], operation, false, string(object), ""}
 					if operation == 1 {
 						seed.old = string(object)
 					}

@@ -96,7 +96,7 @@ func TestPreviewNeverKeepsAnybodyWaiting(t *testing.T) {
 		after   time.Duration
 	}{
 		"one that does not end": {
-			func(context.Context) ([]facts.StepPreview, error) { time.Sleep(time.Hour); return nil, nil }, "too long", previewLimit,
+			func(context.Context) ([]facts.StepPreview, error) { <-time.After(time.Hour); return nil, nil }, "too long", previewLimit,
 		},
 		"one that ends when it is told to": {
 			func(ctx context.Context) ([]facts.StepPreview, error) { <-ctx.Done(); return nil, ctx.Err() }, "too long", previewLimit,
@@ -118,7 +118,7 @@ func TestPreviewNeverKeepsAnybodyWaiting(t *testing.T) {
 				if test.after == 0 {
 					return
 				}
-				time.Sleep(2 * time.Hour) // of the bubble's clock
+				<-time.After(2 * time.Hour) // of the bubble's clock
 				synctest.Wait()
 				if len(p.turns) != 0 {
 					t.Errorf("%d turns were not given back", len(p.turns))
@@ -131,7 +131,7 @@ func TestPreviewNeverKeepsAnybodyWaiting(t *testing.T) {
 // However many workflows are created at once, few are previewed at a time, and none waits longer than the limit.
 func TestPreviewsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPreview(previewFunc(func(context.Context) ([]facts.StepPreview, error) { time.Sleep(time.Minute); return nil, nil }))
+		p := newPreview(previewFunc(func(context.Context) ([]facts.StepPreview, error) { <-time.After(time.Minute); return nil, nil }))
 		answers := make(chan []string)
 		const many = 3 * previewsAtOnce
 		began := time.Now()
@@ -147,7 +147,7 @@ func TestPreviewsAreBounded(t *testing.T) {
 		if turned != many-previewsAtOnce || time.Since(began) != previewLimit {
 			t.Errorf("%d of %d had no turn, after %v", turned, many, time.Since(began))
 		}
-		time.Sleep(2 * time.Minute)
+		<-time.After(2 * time.Minute)
 		synctest.Wait()
 	})
 }

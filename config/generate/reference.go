@@ -71,7 +71,7 @@ func metricsPage(collectors []prometheus.Collector) ([]byte, error) {
 					labels = append(labels, "`"+label+"`")
 				}
 			}
-			rows[name] = fmt.Sprintf("| `%s` | %s | %s | %s |\n", name, typeOf(collector), strings.Join(labels, ", "), cell(help))
+			rows[name] = fmt.Sprintf("| %#q | %s | %s | %s |\n", name, typeOf(collector), strings.Join(labels, ", "), cell(help))
 		}
 	}
 	var page bytes.Buffer
@@ -113,9 +113,17 @@ type eventSource struct {
 // those of their events.
 func eventSources() []eventSource {
 	return []eventSource{
-		{"controllers/remediationrequest", "Event"}, {"controllers/remediationprocessing", "Event"}, {"controllers/aianalysis", "Event"},
-		{"controllers/workflowexecution", "Event"}, {"controllers/notification", "Event"}, {"controllers/kubernetesexecution", "Reason"},
-		{"controllers/approvalrequest", "Reason"}, {"controllers/safetypolicy", "Reason"}, {"controllers/playbook", "Reason"}, {"webhooks/statusguard", "Reason"}, {"webhooks/certs", "Reason"},
+		{"controllers/remediationrequest", "Event"},
+		{"controllers/remediationprocessing", "Event"},
+		{"controllers/aianalysis", "Event"},
+		{"controllers/workflowexecution", "Event"},
+		{"controllers/notification", "Event"},
+		{"controllers/kubernetesexecution", "Reason"},
+		{"controllers/approvalrequest", "Reason"},
+		{"controllers/safetypolicy", "Reason"},
+		{"controllers/playbook", "Reason"},
+		{"webhooks/statusguard", "Reason"},
+		{"webhooks/certs", "Reason"},
 	}
 }
 

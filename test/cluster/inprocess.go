@@ -95,10 +95,10 @@ func (p *InProcess) start(ctx context.Context) (err error) {
 		return err
 	}
 	p.managers.QPS = -1
-	if err := p.serveWebhooks(port); err != nil { //nolint:contextcheck // they serve until Stop
+	if err := p.serveWebhooks(port); err != nil {
 		return err
 	}
-	if p.Workloads, err = startWorkloads(p.Admin); err != nil { //nolint:contextcheck // it reports until Stop
+	if p.Workloads, err = startWorkloads(p.Admin); err != nil {
 		return err
 	}
 	p.stops = append(p.stops, p.Workloads.stop)

@@ -92,7 +92,7 @@ func all(ctx context.Context, s scenario, kind string, of func(writes int) []tri
 		workers.Go(func() {
 			for next := range queue {
 				res, err := s.run(ctx, next.trouble)
-				problem := ""
+				var problem string
 				if err != nil {
 					problem = err.Error()
 				} else {

@@ -172,7 +172,7 @@ func (r *run) set(ctx context.Context) (err error) {
 	return nil
 }
 
-func (r *run) takenUp(ctx context.Context, deployments []*appsv1.Deployment) bool {
+func (*run) takenUp(ctx context.Context, deployments []*appsv1.Deployment) bool {
 	for _, deployment := range deployments {
 		seen := &appsv1.Deployment{}
 		if err := observed.Get(ctx, client.ObjectKeyFromObject(deployment), seen); err != nil || seen.Status.ObservedGeneration != seen.Generation {
@@ -260,7 +260,7 @@ func (r *run) stopManagers() error {
 	}
 	clear(r.alive)
 	for ; r.stopping > 0; r.stopping-- {
-		<-r.ended
+		<-r.ended //nolint:errcheck // who was killed ends with an error
 	}
 	return errors.Join(problems...)
 }

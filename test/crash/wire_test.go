@@ -190,14 +190,14 @@ func (w *wire) arrive() (string, error) {
 	waiting := w.late
 	w.late = nil
 	w.mutex.Unlock()
-	for _, write := range waiting {
-		code, err := write.deliver()
-		if err != nil {
-			return "", err
-		}
-		return fmt.Sprintf("%s: %d", write.what, code), nil
+	if len(waiting) == 0 {
+		return "", nil
 	}
-	return "", nil
+	code, err := waiting[0].deliver()
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%s: %d", waiting[0].what, code), nil
 }
 
 // lateIs says whether a write is on its way whose description ends so.

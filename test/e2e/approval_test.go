@@ -322,7 +322,7 @@ var _ = Describe("An approval", func() {
 
 var _ = Describe("Who decides at a terminal", func() {
 	kubernaut := func(ctx context.Context, as string, args ...string) (string, error) {
-		command := exec.CommandContext(ctx, filepath.Join(os.Getenv("KUBERNAUT_BIN"), "kubernaut"), //nolint:gosec // our own binary
+		command := exec.CommandContext(ctx, filepath.Join(os.Getenv("KUBERNAUT_BIN"), "kubernaut"),
 			append(args, "--kubeconfig", filepath.Join(clusterDir, "kubeconfig"), "--as", as)...)
 		output, err := command.CombinedOutput()
 		return string(output), err

@@ -51,7 +51,9 @@ func parametersOf(action shared.ActionType) ([]parameter, bool) {
 		}, true
 	case shared.ActionIncreaseResources:
 		return []parameter{
-			namespace, {name: "kind", values: kinds}, name,
+			namespace,
+			{name: "kind", values: kinds},
+			name,
 			{name: "container", required: true, least: 1, most: longestContainer},
 			quantity("memoryRequest"), quantity("memoryLimit"), quantity("cpuRequest"), quantity("cpuLimit"),
 		}, true

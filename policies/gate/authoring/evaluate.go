@@ -62,7 +62,7 @@ type SilentRule struct {
 
 // NewEvaluator compiles the policies. Its error is a *CheckError when one is wrong.
 func (s *Set) NewEvaluator(ctx context.Context, options gate.Options) (*Evaluator, error) {
-	compiled, err := s.Gate(options) //nolint:contextcheck // the gate compiles without one
+	compiled, err := s.Gate(options)
 	if err != nil {
 		return nil, err
 	}

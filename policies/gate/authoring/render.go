@@ -40,7 +40,7 @@ const maxSource = 256 * 1024
 // decides from then on. Its error is a *CheckError when the manager would refuse one of them. It needs a program that calls
 // gate.MaybeChild, in which the tests run as they do at admission.
 func (s *Set) Manifests(ctx context.Context, options RenderOptions) ([]Manifest, error) {
-	problems, err := s.compileProblems() //nolint:contextcheck // the gate compiles without one
+	problems, err := s.compileProblems()
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +69,7 @@ func (s *Set) Manifests(ctx context.Context, options RenderOptions) ([]Manifest,
 
 // review has a gate judge the manifests as at admission.
 func (s *Set) review(ctx context.Context, manifests []Manifest) error {
-	admission, err := gate.New(gate.Options{}) //nolint:contextcheck // the gate compiles without one
+	admission, err := gate.New(gate.Options{})
 	if err != nil {
 		return err
 	}

@@ -106,7 +106,7 @@ type replayed struct {
 
 // Replay judges every decision of a log again. Its error is a *CheckError when a policy does not compile.
 func (s *Set) Replay(ctx context.Context, log io.Reader, options ReplayOptions) (*ReplayReport, error) {
-	candidates, err := s.Gate(gate.Options{TimeLimit: replayLimit}) //nolint:contextcheck // the gate compiles without one
+	candidates, err := s.Gate(gate.Options{TimeLimit: replayLimit})
 	if err != nil {
 		return nil, err
 	}

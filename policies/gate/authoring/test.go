@@ -88,7 +88,7 @@ type FileCoverage struct {
 
 // Test runs the tests of the policies. Its error is a *CheckError when they do not compile.
 func (s *Set) Test(ctx context.Context, options TestOptions) (*TestReport, error) {
-	problems, err := s.compileProblems() //nolint:contextcheck // the gate compiles without one
+	problems, err := s.compileProblems()
 	if err != nil {
 		return nil, err
 	}

@@ -98,7 +98,7 @@ func newPlace(ctx context.Context, labels map[string]string, change ...func(*clu
 	for _, with := range change {
 		with(&p.options)
 	}
-	p.start() //nolint:contextcheck // a manager runs until it is stopped
+	p.start()
 	DeferCleanup(func(ctx context.Context) {
 		p.stop()
 		if CurrentSpecReport().Failed() {
