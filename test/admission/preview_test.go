@@ -78,12 +78,12 @@ var _ = Describe("The preview of the safety gate", Ordered, func() {
 	})
 
 	It("shows nothing of a target to who may not get it", func(ctx SpecContext) {
-		grace := person(ctx, "grace", "patch")
-		Expect(grace).NotTo(BeNil())
+		gretel := person(ctx, "gretel", "patch")
+		Expect(gretel).NotTo(BeNil())
 		heard := &warnings{}
-		blind := clientOf(heard.listen(certified("grace")))
-		object := scaled(100, func(w *workflowexecutionv1.WorkflowExecution) { w.Namespace = "grace" })
-		Expect(blind.Create(ctx, object)).To(MatchError(ContainSubstring("grace may not get deployments.apps previewed in namespace shop")))
+		blind := clientOf(heard.listen(certified("gretel")))
+		object := scaled(100, func(w *workflowexecutionv1.WorkflowExecution) { w.Namespace = "gretel" })
+		Expect(blind.Create(ctx, object)).To(MatchError(ContainSubstring("gretel may not get deployments.apps previewed in namespace shop")))
 		Expect(heard.texts).To(BeEmpty())
 	})
 
