@@ -21,10 +21,16 @@ import (
 // holdOn makes a policy that holds every step on a target in the namespace, and waits until it decides.
 func holdOn(ctx context.Context, ns string, stages ...safetyv1alpha1.Stage) *safetyv1alpha1.SafetyPolicy {
 	GinkgoHelper()
+	return holdActions(ctx, ns, nil, stages...)
+}
+
+// holdActions has what actions do in a namespace held at stages; without actions, what all do.
+func holdActions(ctx context.Context, ns string, actions []shared.ActionType, stages ...safetyv1alpha1.Stage) *safetyv1alpha1.SafetyPolicy {
+	GinkgoHelper()
 	policy := &safetyv1alpha1.SafetyPolicy{ObjectMeta: metav1.ObjectMeta{Name: "hold-" + ns}}
 	policy.Spec.Source.Rego = "package kubernaut.safety." + strings.ReplaceAll(policy.Name, "-", "_") + "\n\nhold contains \"everything stops\" if true\n"
 	policy.Spec.Stages = stages
-	policy.Spec.Match = &safetyv1alpha1.PolicyMatch{NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: ns}}}
+	policy.Spec.Match = &safetyv1alpha1.PolicyMatch{NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: ns}}, Actions: actions}
 	Expect(cluster.Create(ctx, policy)).To(Succeed())
 	DeferCleanup(func(ctx context.Context) { Expect(client.IgnoreNotFound(cluster.Delete(ctx, policy))).To(Succeed()) })
 	awaitActive(ctx, policy)
