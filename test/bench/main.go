@@ -73,7 +73,7 @@ type suite struct {
 }
 
 func suites() []suite {
-	return []suite{gateSuite(), engineSuite()}
+	return []suite{gateSuite(), admissionSuite(), engineSuite()}
 }
 
 func gateSuite() suite {
