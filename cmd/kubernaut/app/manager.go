@@ -221,7 +221,7 @@ func NewManager(cfg *rest.Config, options ManagerOptions) (manager.Manager, erro
 		GracefulShutdownTimeout:       &options.ShutdownTimeout,
 		HealthProbeBindAddress:        options.ProbeAddress,
 		Metrics:                       metricsOptions(options),
-		WebhookServer:                 webhook.NewServer(webhook.Options{Host: options.WebhookHost, Port: options.WebhookPort, TLSOpts: source.TLSOptions()}),
+		WebhookServer:                 webhooks.NewServer(webhook.Options{Host: options.WebhookHost, Port: options.WebhookPort, TLSOpts: source.TLSOptions()}),
 		Cache:                         cache.Options{DefaultTransform: cache.TransformStripManagedFields()},
 	})
 	if err != nil {
