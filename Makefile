@@ -105,7 +105,7 @@ lint-fix: ## Run the linters and let them fix what they can.
 	@$(TOOL) golangci-lint run --fix ./...
 
 .PHONY: test
-test: test-unit test-policies test-api test-admission test-actions test-flow test-install test-e2e ## Run every test.
+test: test-unit test-policies test-api test-admission test-actions test-flow test-crash-recovery test-install test-e2e ## Run every test.
 
 .PHONY: test-unit
 test-unit: ## Test the pure code, with the race detector.
@@ -153,6 +153,10 @@ test-flow: assets ## Take objects through the paths of their phases: all control
 .PHONY: test-crash
 test-crash: assets ## Test that effects happen exactly once: the manager dies at every write, requests fail, two managers run, the clock steps.
 	go test -count=1 -timeout 60m ./test/crash -v
+
+.PHONY: test-crash-recovery
+test-crash-recovery: assets ## The part of test-crash that every change runs: a remediation with a recovery, the manager dying at each of its writes.
+	go test -count=1 -timeout 20m ./test/crash -ginkgo.focus 'recovered when the manager dies at any write'
 
 .PHONY: test-crash-mutants
 test-crash-mutants: assets ## Show that test-crash notices when a part of what makes effects happen once is taken out.
