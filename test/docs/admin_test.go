@@ -48,7 +48,7 @@ func kubectlOnPath() []string {
 }
 
 var _ = Describe("The administrator's guide", func() {
-	blocks := strings.Split(guide(), runMark)[1:]
+	blocks := strings.Split(guide(), runMark)[1:] //nolint:ginkgolinter // the specs are made from them
 	for i, block := range blocks {
 		commands, _, _ := strings.Cut(block, "```\n")
 		It("works as it says: block "+strconv.Itoa(i+1), func(ctx SpecContext) {
