@@ -218,11 +218,8 @@ func newGuarded(b *testing.B) (*side, *facts.Preview) {
 	}
 	start(b, mgr)
 	until(b, func(ctx context.Context) (bool, error) {
-		if source.Checker()(nil) != nil {
-			return false, nil
-		}
 		probe := workflow(namespace, false)
-		return previewed(ctx, preview) && s.alice.Create(ctx, probe, client.DryRunAll) == nil && probe.Spec.RequestedBy.Username == "alice", nil
+		return source.Checker()(nil) == nil && previewed(ctx, preview) && s.alice.Create(ctx, probe, client.DryRunAll) == nil && probe.Spec.RequestedBy.Username == "alice", nil
 	})
 	return s, preview
 }
