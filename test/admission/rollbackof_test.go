@@ -61,10 +61,10 @@ var _ = Describe("Undoing a finished workflow", Ordered, func() {
 	})
 
 	It("is about a workflow of the same namespace", func(ctx SpecContext) {
-		heidi := person(ctx, "heidi", "get", "patch")
+		judy := person(ctx, "judy", "get", "patch")
 		undo := undoing(done)
-		undo.Namespace = "heidi"
-		Expect(heidi.Create(ctx, undo)).To(MatchError(ContainSubstring("does not exist in this namespace")))
+		undo.Namespace = "judy"
+		Expect(judy.Create(ctx, undo)).To(MatchError(ContainSubstring("does not exist in this namespace")))
 		Expect(alice.Create(ctx, undoing(done), client.DryRunAll)).To(Succeed(), "alice reads workflows everywhere")
 	})
 
