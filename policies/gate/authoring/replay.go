@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"kubernaut.io/kubernaut/api/shared"
@@ -32,7 +31,7 @@ type RecordedDecision struct {
 type ReplayOptions struct {
 	// Expected are the rules, policy or policy/code, that may let through what they once kept from running.
 	Expected []string
-	// Progress is called now and then with the number of decisions that were judged again; nil for nobody.
+	// Progress is called with the number of lines that were gone through, after each of them; nil for nobody.
 	Progress func(done int)
 }
 
@@ -119,12 +118,10 @@ func (s *Set) Replay(ctx context.Context, log io.Reader, options ReplayOptions) 
 		defer close(lines)
 		reading = readLines(ctx, log, lines)
 	})
-	var done atomic.Int64
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
 			for line := range lines {
 				results <- judgeAgain(ctx, candidates, line)
-				done.Add(1)
 			}
 		})
 	}
@@ -132,11 +129,11 @@ func (s *Set) Replay(ctx context.Context, log io.Reader, options ReplayOptions) 
 		workers.Wait()
 		close(results)
 	}()
-	summary := newSummary(options)
+	summary, done := newSummary(options), 0
 	for result := range results {
 		summary.add(result)
-		if options.Progress != nil {
-			options.Progress(int(done.Load()))
+		if done++; options.Progress != nil {
+			options.Progress(done)
 		}
 	}
 	if err := errors.Join(reading, ctx.Err()); err != nil {
