@@ -2,9 +2,12 @@ package webhooks
 
 import (
 	"encoding/json"
+	"reflect"
 	"strings"
+	"time"
 
 	remediationv1 "kubernaut.io/kubernaut/api/remediation/v1"
+	safetyv1alpha1 "kubernaut.io/kubernaut/api/safety/v1alpha1"
 	"kubernaut.io/kubernaut/api/shared"
 	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
 )
@@ -69,6 +72,9 @@ func forbidden(e endpoint, q question) string {
 	case "CREATE":
 		return forbiddenToCreate(e, q)
 	case "UPDATE":
+		if e.kind == "ApprovalRequest" {
+			return forbiddenDecisionNow(q)
+		}
 		return forbiddenToChange(e, q)
 	default:
 		return ""
@@ -89,6 +95,11 @@ func forbiddenByGuard(e endpoint, q question) string {
 		return ""
 	}
 	if q.Operation == "UPDATE" {
+		if e.kind == "ApprovalRequest" {
+			if sentence := forbiddenDecision(q); sentence != "" {
+				return sentence
+			}
+		}
 		return forbiddenToChange(e, q)
 	}
 	if q.Operation != "CREATE" {
@@ -107,6 +118,8 @@ func forbiddenByGuard(e endpoint, q question) string {
 		return "only " + creator + " creates this, not " + user
 	case creator != "" && !byToken(q):
 		return "the creator is impersonated"
+	case e.kind == "ApprovalRequest" && len(listAt(q.Object, "spec", "decisions")) > 0:
+		return "it is created with decisions in it"
 	case creator != "":
 		return forbiddenOwner(e, q)
 	case e.kind == "RemediationRequest" || e.kind == "WorkflowExecution":
@@ -243,8 +256,117 @@ func memberOf(kind string) string {
 	return strings.Join(words, "")
 }
 
+// fuzzNow is the time at which the handlers are asked.
+const fuzzNow = "2030-01-01T00:00:00Z"
+
+// addedDecision is the one decision that an update adds at the end of the list.
+func addedDecision(q question) (decision any, is bool) {
+	before, after := listAt(q.OldObject, "spec", "decisions"), listAt(q.Object, "spec", "decisions")
+	if len(after) != len(before)+1 {
+		return nil, false
+	}
+	return after[len(before)], true
+}
+
+// forbiddenDecision is what the guard must refuse, whenever it is asked: any change of the list but one decision more, in the caller's
+// own name, by somebody who has not decided and did not ask, while the request waits.
+func forbiddenDecision(q question) string {
+	user := q.UserInfo.Username
+	before, after := listAt(q.OldObject, "spec", "decisions"), listAt(q.Object, "spec", "decisions")
+	if len(after) < len(before) || len(after) > len(before)+1 || !reflect.DeepEqual(append([]any{}, before...), append([]any{}, after[:len(before)]...)) {
+		return "decisions of others are changed, or several are made at once"
+	}
+	decision, is := addedDecision(q)
+	if !is {
+		return ""
+	}
+	if textAt(decision, "by") != user {
+		return "the decision is in another name than " + user
+	}
+	requester := textAt(q.Object, "spec", "requestedBy", "uid")
+	if textAt(q.Object, "spec", "requestedBy", "username") == user || requester != "" && requester == q.UserInfo.UID {
+		return user + " decides about what they asked for"
+	}
+	for _, other := range before {
+		if textAt(other, "by") == user {
+			return user + " decides twice"
+		}
+	}
+	if phase := textAt(q.OldObject, "status", "phase"); phase != "" && phase != "pending" {
+		return "the request is " + phase
+	}
+	return ""
+}
+
+// forbiddenDecisionNow is what takes a clock or the authorizer: alice may approve in the namespace shop, and nobody anything else.
+func forbiddenDecisionNow(q question) string {
+	decision, is := addedDecision(q)
+	if !is {
+		return ""
+	}
+	now, err := time.Parse(time.RFC3339, fuzzNow)
+	if err != nil {
+		return err.Error()
+	}
+	if expiry, err := time.Parse(time.RFC3339, textAt(q.Object, "spec", "expiresAt")); err != nil || !now.Before(expiry) {
+		return "the request expired"
+	}
+	if at, err := time.Parse(time.RFC3339, textAt(decision, "at")); err != nil || at.Before(now.Add(-time.Minute)) || at.After(now.Add(time.Minute)) {
+		return "the decision is not of now"
+	}
+	if q.UserInfo.Username != "alice" {
+		return q.UserInfo.Username + " may approve nothing"
+	}
+	var targets []any
+	for _, entry := range listAt(q.Object, "spec", "summary") {
+		if target := valueAt(entry, "target"); target != nil {
+			targets = append(targets, target)
+		}
+	}
+	for _, target := range targets {
+		if textAt(target, "namespace") != "shop" {
+			return "alice may not approve what changes outside of shop"
+		}
+	}
+	if len(targets) == 0 && textAt(q.Object, "metadata", "namespace") != "shop" {
+		return "alice may not approve requests outside of shop"
+	}
+	return ""
+}
+
+// misstamped says why an update must not leave the mutating webhook of decisions as it is: what it adds is in the caller's name and of
+// now, and the client said neither.
+func misstamped(q question, completed map[string]any) string {
+	given, is := addedDecision(q)
+	if !is {
+		return ""
+	}
+	text, err := json.Marshal(completed)
+	if err != nil {
+		return err.Error()
+	}
+	if err := json.Unmarshal(text, &safetyv1alpha1.ApprovalRequest{}); err != nil {
+		return "" // left to the schema
+	}
+	q.Object = completed
+	stamped, is := addedDecision(q)
+	switch {
+	case !is:
+		return "the list of decisions has another length"
+	case textAt(given, "by") != "" || valueAt(given, "at") != nil:
+		return "the client said by whom or when"
+	case textAt(stamped, "by") != q.UserInfo.Username || textAt(stamped, "at") != fuzzNow:
+		return "the decision is not stamped"
+	default:
+		return ""
+	}
+}
+
 // unstamped says why a new object must not leave the mutating webhook as it is. What our types cannot hold is left to the schema.
 func unstamped(e endpoint, q question, completed map[string]any) string {
+	if q.Operation == "UPDATE" && e.kind == "ApprovalRequest" {
+		return misstamped(q, completed)
+	}
 	if q.Operation != "CREATE" {
 		return ""
 	}

@@ -28,6 +28,8 @@ type Options struct {
 	Policies PolicyReviewer
 	// Preview says what the safety gate would say about a new workflow; nil says nothing.
 	Preview Previewer
+	// Clock is the time by which decisions of people are stamped and expire. Default: the real one.
+	Clock clock.PassiveClock
 }
 
 // Setup registers all webhooks with the manager's webhook server. They are served by every replica, leader or not.
@@ -37,6 +39,9 @@ func Setup(mgr ctrl.Manager, options Options) error {
 	}
 	if options.Policies == nil {
 		return fmt.Errorf("webhooks: nobody checks policies")
+	}
+	if options.Clock == nil {
+		options.Clock = clock.RealClock{}
 	}
 	who := callers{orchestrator: identity.Username(options.Namespace, identity.RemediationRequest)}
 	asks := authorizer{client: mgr.GetClient(), mapper: mgr.GetRESTMapper()}
@@ -54,7 +59,7 @@ func Setup(mgr ctrl.Manager, options Options) error {
 	if err := registerValidator(mgr, safetyPolicyHook(), &safetyPolicies{reviewer: options.Policies}); err != nil {
 		return err
 	}
-	if err := register(mgr, approvalRequestHook(), &approvalRequests{authorizer: asks, clock: clock.RealClock{}}); err != nil {
+	if err := register(mgr, approvalRequestHook(), &approvalRequests{authorizer: asks, clock: options.Clock}); err != nil {
 		return err
 	}
 	if err := registerValidator(mgr, playbookHook(), &playbooks{}); err != nil {
