@@ -49,6 +49,12 @@ func TestValidateRemediationProcessing(t *testing.T) {
 			},
 			want: []string{"spec.target.name", "spec.signalContext.name"},
 		},
+		"more than a spec may hold": {
+			change: func(p *remediationprocessingv1.RemediationProcessing) {
+				p.Spec.SignalContext.Annotations = map[string]shared.AnnotationText{"runbook": shared.AnnotationText(strings.Repeat("x", maxSpecBytes))}
+			},
+			want: []string{"spec"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			object := &remediationprocessingv1.RemediationProcessing{ObjectMeta: metav1.ObjectMeta{Name: "r-processing"}, Spec: remediationprocessingv1.RemediationProcessingSpec{
@@ -112,6 +118,19 @@ func TestValidateKubernetesExecution(t *testing.T) {
 				e.Name, e.Spec.Purpose, e.Spec.Action, e.Spec.RestoreFrom = "r-s1-r1", kubernetesexecutionv1.PurposeRollBack, nil, "../x"
 			},
 			want: []string{"spec.restoreFrom"},
+		},
+		"more than a spec may hold": {
+			change: func(e *kubernetesexecutionv1.KubernetesExecution) {
+				e.Spec.StepName = strings.Repeat("x", maxSpecBytes)
+			},
+			want: []string{"spec"},
+		},
+		"more than a spec may hold, and no action": {
+			change: func(e *kubernetesexecutionv1.KubernetesExecution) {
+				e.Name, e.Spec.Purpose, e.Spec.Action, e.Spec.RestoreFrom = "r-s1-r1", kubernetesexecutionv1.PurposeRollBack, nil, "r-s1-a1"
+				e.Spec.StepName = strings.Repeat("x", maxSpecBytes)
+			},
+			want: []string{"spec"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

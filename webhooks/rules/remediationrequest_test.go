@@ -77,6 +77,10 @@ func TestValidateRemediationRequest(t *testing.T) {
 			change: func(s *spec) { s.Target.APIVersion = "Apps_/V1" },
 			want:   map[string]string{"spec.target.apiVersion": "DNS"},
 		},
+		"a group that is no DNS name": {
+			change: func(s *spec) { s.Target.APIVersion = "Apps_/v1" },
+			want:   map[string]string{"spec.target.apiVersion": "RFC 1123 subdomain"},
+		},
 		"no version": {
 			change: func(s *spec) { s.Target.APIVersion = "apps/" },
 			want:   map[string]string{"spec.target.apiVersion": "write group/version"},

@@ -119,6 +119,25 @@ func TestValidateWorkflowExecution(t *testing.T) {
 				"spec.workflowDefinition.steps[2].action.updateImage.image":            "is not an image reference",
 			},
 		},
+		"so are the names of every other action": {
+			workflow: workflow(
+				shared.Step{Name: "a", Action: shared.Action{Type: shared.ActionRestartDeployment, RestartDeployment: &shared.RestartDeployment{Namespace: "shop", Name: "a/b"}}},
+				shared.Step{Name: "b", Action: shared.Action{Type: shared.ActionRestartPod, RestartPod: &shared.RestartPod{Namespace: "shop", Name: "a/b"}}},
+				shared.Step{Name: "c", Action: shared.Action{Type: shared.ActionIncreaseResources, IncreaseResources: &shared.IncreaseResources{Namespace: "shop", Name: "a/b", Container: "App"}}},
+				shared.Step{Name: "d", Action: shared.Action{Type: shared.ActionCordonNode, CordonNode: &shared.CordonNode{Name: "a/b"}}},
+				shared.Step{Name: "e", Action: shared.Action{Type: shared.ActionUncordonNode, UncordonNode: &shared.UncordonNode{Name: "a/b"}}},
+				shared.Step{Name: "f", Action: shared.Action{Type: shared.ActionUpdateImage, UpdateImage: &shared.UpdateImage{Namespace: "shop", Name: "a/b", Container: "app", Image: "cart"}}},
+			),
+			want: map[string]string{
+				"spec.workflowDefinition.steps[0].action.restartDeployment.name":      "RFC 1123 subdomain",
+				"spec.workflowDefinition.steps[1].action.restartPod.name":             "RFC 1123 subdomain",
+				"spec.workflowDefinition.steps[2].action.increaseResources.name":      "RFC 1123 subdomain",
+				"spec.workflowDefinition.steps[2].action.increaseResources.container": "RFC 1123 label",
+				"spec.workflowDefinition.steps[3].action.cordonNode.name":             "RFC 1123 subdomain",
+				"spec.workflowDefinition.steps[4].action.uncordonNode.name":           "RFC 1123 subdomain",
+				"spec.workflowDefinition.steps[5].action.updateImage.name":            "RFC 1123 subdomain",
+			},
+		},
 		"image with registry, port, tag and digest": {workflow: workflow(updateImage("registry.example.com:5000/shop/cart:1.4@sha256:" + strings.Repeat("a", 64)))},
 		"image from an IPv6 registry":               {workflow: workflow(updateImage("[fd00::1]:5000/cart"))},
 		"image with a digest that was cut": {

@@ -242,7 +242,12 @@ func ownerRules() []Rule {
 
 func decisionRules() []Rule {
 	phase := part{cel: "oldObject.?status.?phase.orValue('')", text: func(f *facts) string { return f.old.Status.Phase }}
-	requester := part{cel: "variables.requester.username", text: func(f *facts) string { return f.object.Spec.RequestedBy.Username }}
+	requester := part{cel: "variables.requester.username", text: func(f *facts) string {
+		if f.object.Spec.RequestedBy == nil {
+			return "nobody knows who" // the schema requires a name
+		}
+		return f.object.Spec.RequestedBy.Username
+	}}
 	return []Rule{
 		{
 			Name: "decisions-absent", Policy: ApprovalPolicyName, Reason: ReasonDecisionForged,
