@@ -25,6 +25,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/events"
@@ -44,6 +45,7 @@ import (
 	remediationv1 "kubernaut.io/kubernaut/api/remediation/v1"
 	remediationprocessingv1 "kubernaut.io/kubernaut/api/remediationprocessing/v1"
 	safetyv1alpha1 "kubernaut.io/kubernaut/api/safety/v1alpha1"
+	"kubernaut.io/kubernaut/api/shared"
 	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
 	"kubernaut.io/kubernaut/controllers/facts"
 	"kubernaut.io/kubernaut/controllers/identity"
@@ -71,6 +73,44 @@ func (withClient) GetEventRecorder(string) recorder.EventRecorder { return &even
 
 func serveAll(tb testing.TB) served {
 	tb.Helper()
+	return serve(tb, faults{})
+}
+
+// faults are what gives no answer.
+type faults struct {
+	// authorizer and reads are those of the API server.
+	authorizer, reads bool
+	// mapper is from which question on it does not say what a kind's resource is; 0 is never.
+	mapper int
+	// policies says that policies cannot be tried out.
+	policies bool
+}
+
+var errFault = errors.New("there is no answer")
+
+// faultyMapper gives answers until it gives none.
+type faultyMapper struct {
+	meta.RESTMapper
+	left int
+}
+
+func (m *faultyMapper) RESTMapping(kind schema.GroupKind, versions ...string) (*meta.RESTMapping, error) {
+	if m.left--; m.left == 0 {
+		return nil, errFault
+	}
+	return m.RESTMapper.RESTMapping(kind, versions...)
+}
+
+// faultyReviewer cannot try policies out.
+type faultyReviewer struct{}
+
+func (faultyReviewer) Review(context.Context, gate.PolicyObject) (gate.Review, error) {
+	return gate.Review{}, errFault
+}
+
+// serve is serveAll where some things give no answer.
+func serve(tb testing.TB, without faults) served {
+	tb.Helper()
 	scheme := runtime.NewScheme()
 	mapper := meta.NewDefaultRESTMapper(nil)
 	for _, add := range []func(*runtime.Scheme) error{
@@ -87,6 +127,7 @@ func serveAll(tb testing.TB) served {
 	objects := []client.Object{
 		&remediationv1.RemediationRequest{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "fixture", UID: "fixture-uid"}, Spec: remediationv1.RemediationRequestSpec{RequestedBy: alice}},
 		&workflowexecutionv1.WorkflowExecution{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "fixture", UID: "fixture-uid"}},
+		endedElsewhere(),
 		&appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "cart"}, Spec: appsv1.DeploymentSpec{Replicas: new(int32(2))}},
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop"}},
 	}
@@ -96,13 +137,24 @@ func serveAll(tb testing.TB) served {
 			if !is {
 				return fmt.Errorf("admission writes a %T", object)
 			}
+			if without.authorizer {
+				return errFault
+			}
 			review.Status.Allowed = review.Spec.User == "alice" && review.Spec.ResourceAttributes.Namespace == "shop"
 			return nil
+		},
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
+			if without.reads {
+				return errFault
+			}
+			return c.Get(ctx, key, object, options...)
 		},
 	}).Build()
 	mgr, err := ctrl.NewManager(&rest.Config{Host: "https://127.0.0.1:1"}, ctrl.Options{
 		Scheme: scheme, Metrics: metricsserver.Options{BindAddress: "0"}, Controller: ctrlconfig.Controller{SkipNameValidation: new(true)},
-		MapperProvider: func(*rest.Config, *http.Client) (meta.RESTMapper, error) { return mapper, nil },
+		MapperProvider: func(*rest.Config, *http.Client) (meta.RESTMapper, error) {
+			return &faultyMapper{mapper, without.mapper}, nil
+		},
 	})
 	if err != nil {
 		tb.Fatal(err)
@@ -117,10 +169,27 @@ func serveAll(tb testing.TB) served {
 		tb.Fatal(err)
 	}
 	options := Options{Namespace: identity.DefaultNamespace, Policies: safety, Preview: facts.NewPreview(known, c), Clock: testclock.NewFakePassiveClock(now)}
+	if without.policies {
+		options.Policies = faultyReviewer{}
+	}
 	if err := Setup(withClient{mgr, c}, options); err != nil {
 		tb.Fatal(err)
 	}
 	return served{mux: mgr.GetWebhookServer().WebhookMux()}
+}
+
+// endedElsewhere is a finished workflow that changed what alice may not change.
+func endedElsewhere() *workflowexecutionv1.WorkflowExecution {
+	return &workflowexecutionv1.WorkflowExecution{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "elsewhere", UID: "elsewhere-uid"},
+		Spec: workflowexecutionv1.WorkflowExecutionSpec{WorkflowDefinition: &shared.WorkflowDefinition{Steps: []shared.Step{{Name: "a", Action: shared.Action{
+			Type: shared.ActionScaleDeployment, ScaleDeployment: &shared.ScaleDeployment{Namespace: "bank", Name: "till", Replicas: new(int32(1))},
+		}}}}},
+		Status: workflowexecutionv1.WorkflowExecutionStatus{
+			Phase: workflowexecutionv1.PhaseCompleted, Outcome: workflowexecutionv1.OutcomeSuccess,
+			Steps: []workflowexecutionv1.StepStatus{{Name: "a", Phase: workflowexecutionv1.StepCompleted, Attempts: 1}},
+		},
+	}
 }
 
 // ask posts a body, and gives the answer; what is no answer to a review fails the test.
