@@ -96,7 +96,7 @@ func BenchmarkGateVerdict(b *testing.B) {
 	gate, _ := appliedTo(b, morePolicies(50)...)
 	in := liveInput()
 	active := gate.active.Load()
-	document, _, err := active.read(in)
+	document, err := active.read(in)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -106,13 +106,27 @@ func (g *Gate) Revision() string {
 // Evaluate judges one step. It always returns a verdict; what keeps it from judging is a deny with the code policy_error, which
 // names the policy at fault, or PolicyNone. The input must not change meanwhile.
 func (g *Gate) Evaluate(ctx context.Context, in *Input) Decision {
-	decision := g.Preview(ctx, in)
+	decision := g.decide(ctx, in, true)
 	observe(decision)
 	g.log.write(decision, in)
 	return decision
 }
 
-func (g *Gate) judge(ctx context.Context, in *Input, decision *Decision) {
+// decide judges one step. Only a decision that is recorded needs the digest of its input.
+func (g *Gate) decide(ctx context.Context, in *Input, recorded bool) Decision {
+	decision := Decision{Time: g.now()}
+	if in == nil {
+		decision.refuse("there is no input")
+	} else {
+		decision.Stage = in.Stage
+		g.judge(ctx, in, recorded, &decision)
+	}
+	decision.conclude()
+	decision.Duration = g.now().Sub(decision.Time)
+	return decision
+}
+
+func (g *Gate) judge(ctx context.Context, in *Input, recorded bool, decision *Decision) {
 	active := g.active.Load()
 	if active == nil {
 		decision.refuse("no set of policies is active")
@@ -127,12 +141,19 @@ func (g *Gate) judge(ctx context.Context, in *Input, decision *Decision) {
 		decision.refuse(fmt.Sprintf("the input is of version %q and stage %q", in.APIVersion, in.Stage))
 		return
 	}
-	document, digest, err := active.read(in)
+	if recorded {
+		digest, err := digestOf(in)
+		if err != nil {
+			decision.refuse(err.Error())
+			return
+		}
+		decision.InputDigest = digest
+	}
+	document, err := active.read(in)
 	if err != nil {
 		decision.refuse(err.Error())
 		return
 	}
-	decision.InputDigest = digest
 	turn, err := g.acquire(ctx)
 	if err != nil {
 		decision.refuse(err.Error())
@@ -143,19 +164,24 @@ func (g *Gate) judge(ctx context.Context, in *Input, decision *Decision) {
 	evaluation.judge(ctx, active.cell(in))
 }
 
-// read turns the input into what OPA evaluates, and computes its digest.
-func (s *set) read(in *Input) (ast.Value, string, error) {
+// read turns the input into what OPA evaluates.
+func (s *set) read(in *Input) (ast.Value, error) {
+	term, err := s.input.term(reflect.ValueOf(in))
+	if err != nil {
+		return nil, fmt.Errorf("input: %w", err)
+	}
+	return term.Value, nil
+}
+
+// digestOf identifies the facts of an input, whenever they are judged.
+func digestOf(in *Input) (string, error) {
 	timeless := *in
 	timeless.Time, timeless.TimeNS = "", 0
 	text, err := json.Marshal(timeless)
 	if err != nil {
-		return nil, "", fmt.Errorf("input: %w", err)
+		return "", fmt.Errorf("input: %w", err)
 	}
-	term, err := s.input.term(reflect.ValueOf(in))
-	if err != nil {
-		return nil, "", fmt.Errorf("input: %w", err)
-	}
-	return term.Value, hexSHA256(text), nil
+	return hexSHA256(text), nil
 }
 
 // acquire waits for a turn, as long as an evaluation may take.
