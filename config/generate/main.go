@@ -47,6 +47,7 @@ func generate(root string) error {
 		"config/webhook/manifests.yaml":      {mutating, validating},
 		"config/rbac/kubernaut-manager.yaml": managerRoles(),
 		"config/rbac/action-accounts.yaml":   actionRoles(),
+		"config/rbac/people.yaml":            peopleRoles(),
 		"config/certmanager/rbac.yaml":       certManagerRoles(),
 	}
 	for _, policy := range statusguard.New(namespace).Policies() {

@@ -29,6 +29,7 @@ func readGrants(t *testing.T) grants {
 	if err != nil {
 		t.Fatal(err)
 	}
+	files = slices.DeleteFunc(files, func(path string) bool { return filepath.Base(path) == "people.yaml" }) // of no account
 	files = append(files, filepath.Join("..", "certmanager", "rbac.yaml"))
 	type key struct{ kind, namespace, name string }
 	rules := map[key][]rbacv1.PolicyRule{}

@@ -51,7 +51,7 @@ func managerRoles() []any {
 		rbacv1.PolicyRule{APIGroups: []string{"admissionregistration.k8s.io"}, Resources: configurations, Verbs: read()},
 		rbacv1.PolicyRule{
 			APIGroups: []string{"admissionregistration.k8s.io"}, Resources: configurations,
-			ResourceNames: []string{webhooks.ConfigurationName}, Verbs: []string{"update", "patch"},
+			ResourceNames: []string{webhooks.ConfigurationName}, Verbs: []string{"update"},
 		},
 	)
 	local := []rbacv1.PolicyRule{
@@ -59,7 +59,7 @@ func managerRoles() []any {
 		// The certificate of the webhooks. A list or watch needs the field selector metadata.name.
 		{APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: []string{webhooks.SecretName}, Verbs: []string{"get", "list", "watch", "update"}},
 		// Leader election, which reports through core events.
-		{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, Verbs: []string{"get", "create", "update", "patch"}},
+		{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, Verbs: []string{"get", "create", "update"}},
 		{APIGroups: []string{""}, Resources: []string{"events"}, Verbs: tells()},
 	}
 	return []any{clusterRole(identity.Manager, rules), localRole(identity.Manager, local)}
