@@ -2,14 +2,18 @@
 package controllers
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/client-go/transport"
+	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"kubernaut.io/kubernaut/api/shared"
 	"kubernaut.io/kubernaut/controllers/aianalysis"
@@ -39,6 +43,8 @@ type Options struct {
 	Facts *facts.Facts
 	// Concurrency is how many objects of a kind are reconciled at once.
 	Concurrency int
+	// MaxBackoff is the longest that an object waits after an error until it is tried again; 0 is half a minute.
+	MaxBackoff time.Duration
 	// Notifications takes what people outside of the cluster must know; nil is that nobody is told.
 	Notifications *notification.Sink
 	// Clock is the time; nil is the real one.
@@ -47,6 +53,9 @@ type Options struct {
 	// manager's own clients is set in its configuration.
 	WrapTransport transport.WrapperFunc
 }
+
+// maxBackoff is the longest that an object waits after an error.
+const maxBackoff = 30 * time.Second
 
 // reconciler is what every controller has.
 type reconciler interface {
@@ -151,10 +160,17 @@ func (s *setup) add(account string, build func(machinery.Clients) reconciler) er
 	if err != nil {
 		return err
 	}
-	if err := build(clients).SetupWithManager(s.mgr, controller.Options{MaxConcurrentReconciles: s.options.Concurrency}); err != nil {
+	options := controller.Options{MaxConcurrentReconciles: s.options.Concurrency, RateLimiter: s.backoff()}
+	if err := build(clients).SetupWithManager(s.mgr, options); err != nil {
 		return fmt.Errorf("%s: %w", account, err)
 	}
 	return nil
+}
+
+// backoff is that of controller-runtime with another end: its own is a quarter of an hour, longer than the phases of a workflow have.
+func (s *setup) backoff() workqueue.TypedRateLimiter[reconcile.Request] {
+	const first = 5 * time.Millisecond
+	return workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](first, cmp.Or(s.options.MaxBackoff, maxBackoff))
 }
 
 func (s *setup) clients(account string) (machinery.Clients, error) {

@@ -146,15 +146,29 @@ func (r *Reconciler) moved(ctx context.Context, s *snapshot) (string, error) {
 	return "", nil
 }
 
-// takeAll takes locks in their order, so that no two workflows wait for each other, and all or none: who waits holds none.
+// takeAll takes locks in their order, so that no two workflows wait for each other, until one is held by another. Who does not get
+// them all withdraws.
 func (r *Reconciler) takeAll(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution, keys []string) (heldBy string, err error) {
 	for _, key := range keys {
-		heldBy, err = r.take(ctx, workflow, key)
-		if err != nil || heldBy != "" {
-			return heldBy, errors.Join(err, r.unlock(ctx, workflow))
+		if heldBy, err = r.take(ctx, workflow, key); err != nil || heldBy != "" {
+			return heldBy, err
 		}
 	}
 	return "", nil
+}
+
+// withdraw gives back the locks of a workflow that does not run its steps now. What was read of it may be old: when a live read shows
+// that its steps run already, the locks are theirs.
+func (r *Reconciler) withdraw(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution) error {
+	var live workflowexecutionv1.WorkflowExecution
+	err := r.Clients.Live.Get(ctx, client.ObjectKeyFromObject(workflow), &live)
+	switch {
+	case err == nil && live.UID == workflow.UID && live.Status.Phase != workflow.Status.Phase:
+		return nil
+	case client.IgnoreNotFound(err) != nil:
+		return fmt.Errorf("reading whether the workflow still waits, before its locks are given back: %w", err)
+	}
+	return r.unlock(ctx, workflow)
 }
 
 // holder names a workflow on a lock.

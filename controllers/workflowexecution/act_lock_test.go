@@ -2,10 +2,12 @@ package workflowexecution
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	clocktesting "k8s.io/utils/clock/testing"
@@ -23,6 +25,8 @@ type restless struct {
 	generation int64
 	changes    int
 	judged     int
+	// unready is why it cannot be prepared.
+	unready error
 }
 
 func (r *restless) live() *unstructured.Unstructured {
@@ -36,6 +40,9 @@ func (r *restless) live() *unstructured.Unstructured {
 }
 
 func (r *restless) Prepare(_ context.Context, request effects.Request) (*effects.Preparation, error) {
+	if r.unready != nil {
+		return nil, r.unready
+	}
 	return &effects.Preparation{Target: targetOf(request.Action), Live: r.live()}, nil
 }
 
@@ -79,18 +86,10 @@ func TestTargetsThatMoveAreJudgedAgain(t *testing.T) {
 		"without end":         {changes: 99, wantPhase: "failed", wantJudged: 4, wantGeneration: 4},
 	} {
 		t.Run(sentence, func(t *testing.T) {
-			scheme := runtime.NewScheme()
-			if err := coordinationv1.AddToScheme(scheme); err != nil {
-				t.Fatal(err)
-			}
 			target := &restless{generation: 1, changes: test.changes}
-			api := fake.NewClientBuilder().WithScheme(scheme).Build()
-			r := &Reconciler{
-				Clients: machinery.Clients{Live: api}, Effects: target, Gate: target, Surroundings: target,
-				Clock: clocktesting.NewFakePassiveClock(begun), Namespace: "system",
-			}
 			c := newScenario(t, scale("a", "x"))
 			c.decide()
+			r := target.reconciler(t, c.s.workflow)
 			if err := r.assessAll(t.Context(), &c.s); err != nil {
 				t.Fatal(err)
 			}
@@ -105,9 +104,61 @@ func TestTargetsThatMoveAreJudgedAgain(t *testing.T) {
 			if status.Phase == workflowexecutionv1.PhaseFailed && (status.ErrorType != shared.ErrorResourceConflict || !strings.Contains(status.FailureReason, "each time that the steps were judged again")) {
 				t.Errorf("got %s: %s", status.ErrorType, status.FailureReason)
 			}
-			var leases coordinationv1.LeaseList
-			if err := api.List(t.Context(), &leases); err != nil || len(leases.Items) != test.wantLocks {
-				t.Errorf("%d locks are left, %v", len(leases.Items), err)
+			if left := leasesLeft(t, r); left != test.wantLocks {
+				t.Errorf("%d locks are left", left)
+			}
+		})
+	}
+}
+
+// reconciler has restless as its world, and an API server that has the workflow as it is stored.
+func (r *restless) reconciler(t *testing.T, stored *workflowexecutionv1.WorkflowExecution) *Reconciler {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	if err := errors.Join(coordinationv1.AddToScheme(scheme), workflowexecutionv1.AddToScheme(scheme)); err != nil {
+		t.Fatal(err)
+	}
+	return &Reconciler{
+		Clients: machinery.Clients{Live: fake.NewClientBuilder().WithScheme(scheme).WithObjects(stored.DeepCopy()).Build()},
+		Effects: r, Gate: r, Surroundings: r, Clock: clocktesting.NewFakePassiveClock(begun), Namespace: "system",
+	}
+}
+
+func leasesLeft(t *testing.T, r *Reconciler) int {
+	t.Helper()
+	var leases coordinationv1.LeaseList
+	if err := r.Clients.Live.List(t.Context(), &leases); err != nil {
+		t.Fatal(err)
+	}
+	return len(leases.Items)
+}
+
+// TestAnErrorAfterLocking: nothing is decided on half of what is needed, and the locks are given back unless what was read of the
+// workflow is old, and its steps run already.
+func TestAnErrorAfterLocking(t *testing.T) {
+	for sentence, test := range map[string]struct {
+		stored    workflowexecutionv1.WorkflowPhase
+		wantLocks int
+	}{
+		"a workflow that still waits gives its locks back": {stored: workflowexecutionv1.PhaseValidating},
+		"a workflow whose steps run keeps them":            {stored: workflowexecutionv1.PhaseExecuting, wantLocks: 1},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			target := &restless{generation: 1, changes: 1}
+			c := newScenario(t, scale("a", "x"))
+			c.decide()
+			stored := c.s.workflow.DeepCopy()
+			stored.Status.Phase = test.stored
+			r := target.reconciler(t, stored)
+			if err := r.assessAll(t.Context(), &c.s); err != nil {
+				t.Fatal(err)
+			}
+			target.unready = apierrors.NewInternalError(errors.New("for a moment"))
+			if _, err := r.decideLocked(t.Context(), &c.s); !errors.Is(err, target.unready) {
+				t.Errorf("got %v", err)
+			}
+			if left := leasesLeft(t, r); left != test.wantLocks {
+				t.Errorf("%d locks are left, want %d", left, test.wantLocks)
 			}
 		})
 	}

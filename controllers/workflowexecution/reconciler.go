@@ -273,12 +273,14 @@ func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request) machin
 
 // decideLocked takes the locks and decides again. Who then does not run its steps gives them back: whoever waits holds none.
 func (r *Reconciler) decideLocked(ctx context.Context, s *snapshot) (decision, error) {
-	err := r.lock(ctx, s)
-	next := decide(*s, r.Clock.Now())
-	if err != nil || next.status.Phase != workflowexecutionv1.PhaseExecuting {
-		err = errors.Join(err, r.unlock(ctx, s.workflow))
+	if err := r.lock(ctx, s); err != nil {
+		return decision{}, errors.Join(err, r.withdraw(ctx, s.workflow))
 	}
-	return next, err
+	next := decide(*s, r.Clock.Now())
+	if next.status.Phase == workflowexecutionv1.PhaseExecuting {
+		return next, nil
+	}
+	return next, r.withdraw(ctx, s.workflow)
 }
 
 // record writes the status, then acts.

@@ -181,6 +181,8 @@ type ManagerOptions struct {
 	Clock clock.PassiveClock
 	// Wrap wraps the transport of every client, whoever's account it has; nil wraps nothing. The user agent is the account.
 	Wrap transport.WrapperFunc
+	// MaxBackoff is the longest that an object waits after an error until it is tried again; 0 is what is installed.
+	MaxBackoff time.Duration
 	// Gate is the safety gate; nil gives it one of its own, as a process has.
 	Gate *gate.Gate
 	// Notifications takes what people outside of the cluster must know; nil is that nobody is told.
@@ -240,7 +242,7 @@ func (p *InProcess) StartManager(options ManagerOptions) (*Manager, error) {
 	}
 	err = controllers.Setup(mgr, controllers.Options{
 		Namespace: identity.DefaultNamespace, Gate: safety, Facts: known, Concurrency: managerConcurrency, Clock: now, WrapTransport: options.Wrap,
-		Notifications: options.Notifications,
+		Notifications: options.Notifications, MaxBackoff: options.MaxBackoff,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("controllers: %w", err)

@@ -110,6 +110,11 @@ func (o *observer) see(object client.Object) {
 		return
 	}
 	p.see(object)
+	p.wake()
+}
+
+// wake has who waits for something to happen in a place look at it.
+func (p *place) wake() {
 	select {
 	case p.signal <- struct{}{}:
 	default: // it will look anyway

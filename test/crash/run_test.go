@@ -25,6 +25,8 @@ const (
 	runTimeout = 90 * time.Second
 	// look is how often a run is looked at when nothing is seen to happen.
 	look = 500 * time.Millisecond
+	// maxBackoff is how long a manager waits at most after an error: so many requests fail that it would do little else.
+	maxBackoff = 200 * time.Millisecond
 	// annotationPoke wakes who watches an object, when the clock was moved for it.
 	annotationPoke = "test.kubernaut.io/poke"
 )
@@ -132,8 +134,6 @@ func (r *run) play(ctx context.Context) error {
 		case <-ctx.Done():
 			return fmt.Errorf("it did not end within %s", runTimeout)
 		case <-r.place.signal:
-		case <-r.wires[len(r.wires)-1].died:
-		case <-r.wires[0].died:
 		case <-time.After(look):
 		}
 	}
@@ -186,10 +186,13 @@ func (*run) takenUp(ctx context.Context, deployments []*appsv1.Deployment) bool 
 func (r *run) startManager(w *wire) error {
 	const tries = 50
 	w.onWrite = func(n int) { r.afterWrite(w, n) }
+	w.onDeath = r.place.wake
 	var manager *cluster.Manager
 	var err error
 	for range tries {
-		manager, err = process.StartManager(cluster.ManagerOptions{Namespaces: []string{r.namespace}, Clock: r.clock, Wrap: w.wrap, Gate: safety, Log: r.log.logger()})
+		manager, err = process.StartManager(cluster.ManagerOptions{
+			Namespaces: []string{r.namespace}, Clock: r.clock, Wrap: w.wrap, Gate: safety, Log: r.log.logger(), MaxBackoff: maxBackoff,
+		})
 		if err == nil {
 			r.mutex.Lock()
 			r.wires = append(r.wires, w)

@@ -25,12 +25,13 @@ type wire struct {
 	faults *faults
 	// onWrite is told of every write that arrived, before its answer is seen; nil is nobody.
 	onWrite func(n int)
+	// onDeath is told when the process has died; nil is nobody.
+	onDeath func()
 
 	mutex sync.Mutex
 	dead  bool
 	// crashed says that the crash point was reached.
 	crashed bool
-	died    chan struct{}
 	writes  []string
 	late    []lateWrite
 }
@@ -63,7 +64,7 @@ type lateWrite struct {
 var errDead = errors.New("the process is dead")
 
 func newWire(crash *crashPoint, faults *faults) *wire {
-	return &wire{crash: crash, faults: faults, died: make(chan struct{})}
+	return &wire{crash: crash, faults: faults}
 }
 
 // wrap is the transport.WrapperFunc of the manager.
@@ -156,7 +157,9 @@ func (w *wire) admit(what string) (dies bool, err error) {
 
 // dieAt ends the process at a write.
 func (w *wire) dieAt(next http.RoundTripper, r *http.Request, what string) error {
-	defer close(w.died)
+	if w.onDeath != nil {
+		defer w.onDeath()
+	}
 	if w.crash.moment == before {
 		return errDead
 	}
@@ -221,10 +224,7 @@ func (w *wire) wrote(earlier, last string) bool {
 func (w *wire) kill() {
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
-	if !w.dead {
-		w.dead = true
-		close(w.died)
-	}
+	w.dead = true
 }
 
 func (w *wire) isDead() bool {
