@@ -43,7 +43,7 @@ type Options struct {
 	Facts *facts.Facts
 	// Concurrency is how many objects of a kind are reconciled at once.
 	Concurrency int
-	// MaxBackoff is the longest that an object waits after an error until it is tried again; 0 is half a minute.
+	// MaxBackoff is the longest pause after an error until an object is tried again; 0 is what is installed.
 	MaxBackoff time.Duration
 	// Notifications takes what people outside of the cluster must know; nil is that nobody is told.
 	Notifications *notification.Sink
@@ -54,8 +54,12 @@ type Options struct {
 	WrapTransport transport.WrapperFunc
 }
 
-// maxBackoff is the longest that an object waits after an error.
-const maxBackoff = 30 * time.Second
+const (
+	// minBackoff and maxBackoff bound the pauses after transient errors: a pause must not outlast the time limit of a step or of a phase
+	// by much, and the end that controller-runtime has is a quarter of an hour.
+	minBackoff = 5 * time.Millisecond
+	maxBackoff = 15 * time.Second
+)
 
 // reconciler is what every controller has.
 type reconciler interface {
@@ -167,10 +171,8 @@ func (s *setup) add(account string, build func(machinery.Clients) reconciler) er
 	return nil
 }
 
-// backoff is that of controller-runtime with another end: its own is a quarter of an hour, longer than the phases of a workflow have.
 func (s *setup) backoff() workqueue.TypedRateLimiter[reconcile.Request] {
-	const first = 5 * time.Millisecond
-	return workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](first, cmp.Or(s.options.MaxBackoff, maxBackoff))
+	return workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](minBackoff, cmp.Or(s.options.MaxBackoff, maxBackoff))
 }
 
 func (s *setup) clients(account string) (machinery.Clients, error) {

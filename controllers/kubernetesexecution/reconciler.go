@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/tools/events"
-	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -84,9 +82,6 @@ const (
 )
 
 const (
-	// minBackoff and maxBackoff bound the pauses after transient errors: a pause must not outlast a time-out by much.
-	minBackoff = 5 * time.Millisecond
-	maxBackoff = 15 * time.Second
 	// maxPasses bounds the passes of one reconcile; validate, apply, and record are three.
 	maxPasses = 6
 )
@@ -96,9 +91,6 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, options controller.Optio
 	err := mgr.GetFieldIndexer().IndexField(context.Background(), &kubernetesexecutionv1.KubernetesExecution{}, indexTarget, awaitedTarget)
 	if err != nil {
 		return fmt.Errorf("index of executions by target: %w", err)
-	}
-	if options.RateLimiter == nil {
-		options.RateLimiter = workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](minBackoff, maxBackoff)
 	}
 	err = mgr.GetFieldIndexer().IndexField(context.Background(), &kubernetesexecutionv1.KubernetesExecution{}, indexHeld, heldExecutions)
 	if err != nil {

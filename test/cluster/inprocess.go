@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"time"
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -54,8 +56,9 @@ type InProcess struct {
 	// Workloads reports on Deployments.
 	Workloads *Workloads
 
-	// managers is the configuration of the manager's own account.
+	// managers is the configuration of the manager's own account, and mapper what each would otherwise ask the API server for.
 	managers *rest.Config
+	mapper   meta.RESTMapper
 	stops    []func() error
 }
 
@@ -95,6 +98,7 @@ func (p *InProcess) start(ctx context.Context) (err error) {
 		return err
 	}
 	p.managers.QPS = -1
+	p.mapper = p.Admin.RESTMapper()
 	if err := p.serveWebhooks(port); err != nil {
 		return err
 	}
@@ -181,7 +185,7 @@ type ManagerOptions struct {
 	Clock clock.PassiveClock
 	// Wrap wraps the transport of every client, whoever's account it has; nil wraps nothing. The user agent is the account.
 	Wrap transport.WrapperFunc
-	// MaxBackoff is the longest that an object waits after an error until it is tried again; 0 is what is installed.
+	// MaxBackoff is the longest pause after an error until an object is tried again; 0 is what is installed.
 	MaxBackoff time.Duration
 	// Gate is the safety gate; nil gives it one of its own, as a process has.
 	Gate *gate.Gate
@@ -227,6 +231,7 @@ func (p *InProcess) StartManager(options ManagerOptions) (*Manager, error) {
 	}
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme:                  p.Scheme,
+		MapperProvider:          func(*rest.Config, *http.Client) (meta.RESTMapper, error) { return p.mapper, nil },
 		Logger:                  log,
 		Controller:              ctrlconfig.Controller{SkipNameValidation: new(true)}, // several managers in one process
 		GracefulShutdownTimeout: new(managerGrace),

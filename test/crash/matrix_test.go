@@ -85,7 +85,7 @@ func all(ctx context.Context, s scenario, kind string, of func(writes int) []tri
 	name := s.name + ": " + kind
 	began := time.Now()
 	var mutex sync.Mutex
-	var failures []string
+	var failures, failed []string
 	queue := make(chan trial)
 	var workers sync.WaitGroup
 	for range inFlight {
@@ -101,6 +101,7 @@ func all(ctx context.Context, s scenario, kind string, of func(writes int) []tri
 				mutex.Lock()
 				t.add(next, res)
 				if problem != "" {
+					failed = append(failed, next.name)
 					failures = append(failures, fmt.Sprintf("%s (again: %s=%q %s=%d make test-crash)\n%s", next.name, variableOnly, next.name, variableSeed, seed(), problem))
 				}
 				mutex.Unlock()
@@ -119,7 +120,8 @@ func all(ctx context.Context, s scenario, kind string, of func(writes int) []tri
 	tallies[name] = t
 	order = append(order, name)
 	if len(failures) > 0 {
-		Fail(fmt.Sprintf("%d of %d runs failed; the first of them:\n%s", len(failures), t.runs, strings.Join(failures[:min(len(failures), mostShown)], "\n\n")))
+		first := strings.Join(failures[:min(len(failures), mostShown)], "\n\n")
+		Fail(fmt.Sprintf("%d of %d runs failed: %s; the first of them:\n%s", len(failures), t.runs, strings.Join(failed, ", "), first))
 	}
 }
 

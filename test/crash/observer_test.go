@@ -7,6 +7,8 @@ import (
 	"sync"
 
 	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"k8s.io/client-go/rest"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -38,8 +40,10 @@ type place struct {
 	mutex   sync.Mutex
 	targets map[string][]revision
 	// last is the resourceVersion of each target that was seen last.
-	last   map[string]string
-	broken []string
+	last map[string]string
+	// workflows are the UIDs of the workflows that were there.
+	workflows map[types.UID]bool
+	broken    []string
 }
 
 // revision is one state of a target that differs from the one before in what it is to be.
@@ -89,7 +93,7 @@ func ownKinds() []client.Object {
 
 // at observes a namespace from now on.
 func (o *observer) at(namespace string) *place {
-	p := &place{signal: make(chan struct{}, 1), targets: map[string][]revision{}, last: map[string]string{}}
+	p := &place{signal: make(chan struct{}, 1), targets: map[string][]revision{}, last: map[string]string{}, workflows: map[types.UID]bool{}}
 	o.mutex.Lock()
 	defer o.mutex.Unlock()
 	o.places[namespace] = p
@@ -124,6 +128,9 @@ func (p *place) wake() {
 func (p *place) see(object client.Object) {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
+	if workflow, is := object.(*workflowexecutionv1.WorkflowExecution); is {
+		p.workflows[workflow.UID] = true
+	}
 	deployment, is := object.(*appsv1.Deployment)
 	if !is {
 		if err := invariants.Check(object); err != nil {
@@ -150,6 +157,17 @@ func (p *place) see(object client.Object) {
 	p.targets[deployment.Name] = append(history, next)
 }
 
+// workflowUIDs are those of the workflows that are or were there; never none, for a selector.
+func (p *place) workflowUIDs() []string {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	uids := []string{"none"}
+	for uid := range p.workflows {
+		uids = append(uids, string(uid))
+	}
+	return uids
+}
+
 // history is every state that the targets have had, in order.
 func (p *place) history() map[string][]revision {
 	p.mutex.Lock()
@@ -161,11 +179,12 @@ func (p *place) history() map[string][]revision {
 	return out
 }
 
-// saw says whether a target was seen as it is.
+// saw says whether a target was seen as it is, or as it became since.
 func (p *place) saw(deployment *appsv1.Deployment) bool {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
-	return p.last[deployment.Name] == deployment.ResourceVersion
+	later, err := resourceversion.CompareResourceVersion(p.last[deployment.Name], deployment.ResourceVersion)
+	return err == nil && later >= 0
 }
 
 func (p *place) problems() []string {

@@ -28,6 +28,8 @@ var (
 	uidPattern  = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
 	timePattern = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`)
 	hashPattern = regexp.MustCompile(`\b[0-9a-f]{64}\b`)
+	// seenLast is what was seen last before a time limit passed, an error that was made up among others.
+	seenLast = regexp.MustCompile(`(before that was verified: ).*`)
 )
 
 // volatile are fields that say when and how long, or that are there for nobody but the API server.
@@ -53,6 +55,7 @@ func (n names) replace(text string) string {
 	})
 	replaced = timePattern.ReplaceAllString(replaced, "TIME")
 	replaced = hashPattern.ReplaceAllString(replaced, "HASH")
+	replaced = seenLast.ReplaceAllString(replaced, "${1}SEEN")
 	return strings.ReplaceAll(replaced, n.namespace, "NAMESPACE")
 }
 

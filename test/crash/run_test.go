@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"sync"
 	"time"
@@ -11,9 +12,11 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
+	apirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	kubernetesexecutionv1 "kubernaut.io/kubernaut/api/kubernetesexecution/v1"
+	"kubernaut.io/kubernaut/api/shared"
 	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
 	"kubernaut.io/kubernaut/controllers/kubernetesexecution"
 	"kubernaut.io/kubernaut/controllers/workflowexecution"
@@ -65,6 +68,8 @@ type run struct {
 	// arrived is how a late write was answered; lost says that it could not be sent.
 	arrived string
 	lost    error
+	// unlocked are the effects that happened while the workflow did not hold the locks of its targets.
+	unlocked []string
 }
 
 // result is what came of a run.
@@ -186,7 +191,7 @@ func (*run) takenUp(ctx context.Context, deployments []*appsv1.Deployment) bool 
 func (r *run) startManager(w *wire) error {
 	const tries = 50
 	w.onWrite = func(n int) { r.afterWrite(w, n) }
-	w.onDeath = r.place.wake
+	w.onDeath, w.onEffect, w.alone = r.place.wake, r.needsLocks, r.aloneWithItsLocks
 	var manager *cluster.Manager
 	var err error
 	for range tries {
@@ -218,6 +223,32 @@ func (r *run) afterWrite(w *wire, n int) {
 		return
 	}
 	r.arrive(first)
+}
+
+// aloneWithItsLocks has a manager that starts find the locks of its own run only: it would give back what another run has left, and
+// nobody would see that it was.
+func (r *run) aloneWithItsLocks(request *http.Request, info *apirequest.RequestInfo) *http.Request {
+	query := request.URL.Query()
+	if info.Resource != "leases" || info.Verb != "list" || query.Get("labelSelector") != shared.LabelLockHolder {
+		return request
+	}
+	query.Set("labelSelector", fmt.Sprintf("%s in (%s)", shared.LabelLockHolder, strings.Join(r.place.workflowUIDs(), ",")))
+	request = request.Clone(request.Context())
+	request.URL.RawQuery = query.Encode()
+	return request
+}
+
+// needsLocks finds effects without locks: every Deployment of a scenario is a target of its one workflow at a time.
+func (r *run) needsLocks(ctx context.Context, what string) func() {
+	held, err := r.locks(ctx)
+	if want := len(r.deployments(r.namespace)); err != nil || len(held) == want {
+		return func() {}
+	}
+	return func() {
+		r.mutex.Lock()
+		defer r.mutex.Unlock()
+		r.unlocked = append(r.unlocked, fmt.Sprintf("%s, with %d locks: %v", what, len(held), held))
+	}
 }
 
 const takesLock, recordsWorkflow = "create leases", "update workflowexecutions/status"
@@ -403,6 +434,9 @@ func (r *run) judge(ctx context.Context) (outcome, error) {
 	problems := append(r.place.problems(), repeated(r.place.history())...)
 	for _, lock := range held {
 		problems = append(problems, "a lock was left: "+lock)
+	}
+	for _, effect := range r.unlocked {
+		problems = append(problems, "an effect happened without the locks of its workflow: "+effect)
 	}
 	if panicked := r.log.panicked(); panicked != "" {
 		problems = append(problems, "a reconciler panicked: "+panicked)

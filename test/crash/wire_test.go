@@ -25,8 +25,12 @@ type wire struct {
 	faults *faults
 	// onWrite is told of every write that arrived, before its answer is seen; nil is nobody.
 	onWrite func(n int)
+	// alone changes a request that would be about more than one run; nil changes none.
+	alone func(r *http.Request, info *request.RequestInfo) *http.Request
 	// onDeath is told when the process has died; nil is nobody.
 	onDeath func()
+	// onEffect is asked before a target is written, and what it returns is called if the API server did it; nil is nobody.
+	onEffect func(ctx context.Context, what string) func()
 
 	mutex sync.Mutex
 	dead  bool
@@ -100,10 +104,18 @@ func describe(r *http.Request, info *request.RequestInfo) string {
 	return account + " " + info.Verb + " " + resource
 }
 
+// changesTarget says whether a write is the effect of an action on a target.
+func changesTarget(what string) bool {
+	return strings.HasPrefix(what, "action-") && strings.HasSuffix(what, " patch deployments")
+}
+
 func (w *wire) roundTrip(next http.RoundTripper, r *http.Request) (*http.Response, error) {
 	info, err := requestInfo.NewRequestInfo(r)
 	if err != nil {
 		return nil, err
+	}
+	if w.alone != nil {
+		r = w.alone(r, info)
 	}
 	what := describe(r, info)
 	dies, err := w.admit(what)
@@ -120,7 +132,14 @@ func (w *wire) roundTrip(next http.RoundTripper, r *http.Request) (*http.Respons
 	if answer, err := fault.instead(r); answer != nil || err != nil {
 		return answer, err
 	}
+	done := func() {}
+	if w.onEffect != nil && changesTarget(what) {
+		done = w.onEffect(r.Context(), what)
+	}
 	answer, err := next.RoundTrip(r)
+	if err == nil && answer.StatusCode < http.StatusMultipleChoices {
+		done()
+	}
 	if what != "" && err == nil && w.onWrite != nil {
 		w.onWrite(w.written())
 	}
