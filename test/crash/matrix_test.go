@@ -183,8 +183,22 @@ func anyCrash(random *rand.Rand, writes int) *crashPoint {
 	return &crashPoint{write: 1 + random.IntN(writes), moment: []moment{before, after, late}[random.IntN(3)]}
 }
 
-// How many seeds a matrix has.
-const faultSeeds, managerSeeds, clockSeeds = 120, 60, 30
+// clockSteps have the clock be fast or slow by another time after each write, and never by so much that a time limit passes by that:
+// two steps are less than a third of the shortest one.
+func clockSteps(random *rand.Rand, writes int) []time.Duration {
+	const most = 10 // seconds
+	var steps []time.Duration
+	var off time.Duration
+	for range writes {
+		next := time.Duration(random.IntN(2*most+1)-most) * time.Second
+		steps = append(steps, next-off)
+		off = next
+	}
+	return steps
+}
+
+// mostFaults is how many of a hundred requests fail at most: each has what it was for done again, and much of a workflow.
+const mostFaults = 4
 
 var _ = Describe("Every effect happens once, and a run ends as it does without trouble,", func() {
 	for _, s := range []scenario{succeeding(), failing(), recovering()} {
@@ -195,22 +209,18 @@ var _ = Describe("Every effect happens once, and a run ends as it does without t
 				})
 			}
 			It("when requests fail, answers get lost, caches are stale, and the manager dies", func(ctx SpecContext) {
-				all(ctx, s, "faults", seeded(faultSeeds, func(random *rand.Rand, writes int) trouble {
-					return trouble{rate: 1 + random.IntN(8), lag: 20 * time.Millisecond, crash: anyCrash(random, writes)}
+				all(ctx, s, "faults", seeded(s.seeds.faults, func(random *rand.Rand, writes int) trouble {
+					return trouble{rate: 1 + random.IntN(mostFaults), lag: 20 * time.Millisecond, crash: anyCrash(random, writes)}
 				}))
 			})
 			It("when two managers are active by mistake", func(ctx SpecContext) {
-				all(ctx, s, "two managers", seeded(managerSeeds, func(random *rand.Rand, _ int) trouble {
+				all(ctx, s, "two managers", seeded(s.seeds.managers, func(random *rand.Rand, _ int) trouble {
 					return trouble{managers: 2, rate: random.IntN(4), lag: time.Duration(random.IntN(30)) * time.Millisecond}
 				}))
 			})
 			It("when the clock steps forwards and backwards", func(ctx SpecContext) {
-				all(ctx, s, "clock", seeded(clockSeeds, func(random *rand.Rand, writes int) trouble {
-					t := trouble{}
-					for range writes {
-						t.steps = append(t.steps, time.Duration(random.IntN(21)-10)*time.Second)
-					}
-					return t
+				all(ctx, s, "clock", seeded(s.seeds.clock, func(random *rand.Rand, writes int) trouble {
+					return trouble{steps: clockSteps(random, writes)}
 				}))
 			})
 		})

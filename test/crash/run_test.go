@@ -366,25 +366,7 @@ func (r *run) waitFor(ctx context.Context, w *workflowexecutionv1.WorkflowExecut
 	if verified != nil && verified.Reason == workflowexecution.ReasonStabilizing && w.Status.HealthySince != nil {
 		return r.moveTo(ctx, w.Status.HealthySince.Add(w.Spec.StabilizationWindow.Duration+time.Second), w)
 	}
-	if verified == nil || verified.Reason != workflowexecution.ReasonNotHealthy || !r.hopeless(ctx, w) {
-		return nil
-	}
-	return r.moveTo(ctx, w.Status.MonitoringStartTime.Add(w.Spec.Timeouts.Monitoring.Duration+time.Second), w)
-}
-
-// hopeless says whether a target of a workflow will not become healthy.
-func (r *run) hopeless(ctx context.Context, w *workflowexecutionv1.WorkflowExecution) bool {
-	for _, target := range w.Status.Plan.Targets {
-		deployment := &appsv1.Deployment{}
-		if err := observed.Get(ctx, client.ObjectKey{Namespace: target.Namespace, Name: target.Name}, deployment); err != nil {
-			return false
-		}
-		_, held := r.held[target.Name]
-		if !held && (deployment.Status.ObservedGeneration != deployment.Generation || deployment.Status.UnavailableReplicas > 0) {
-			return deployment.Status.ObservedGeneration == deployment.Generation
-		}
-	}
-	return false
+	return nil
 }
 
 // moveTo moves the clock, and wakes who waits for that time.

@@ -26,9 +26,14 @@ type scenario struct {
 	held map[string]string
 	// start is what a person creates.
 	start func(namespace string) client.Object
+	// seeds are how many its matrices have.
+	seeds seeds
 	// shows are parts of the outcome, by name, that the run without trouble must have: it is what it is meant to be.
 	shows map[string][]string
 }
+
+// seeds are how many runs a scenario has whose trouble is picked by a seed: more of one that is over soon.
+type seeds struct{ faults, managers, clock int }
 
 const (
 	goodImage = "registry.example.com/shop/app:1"
@@ -71,6 +76,7 @@ func workflow(namespace string, steps ...shared.Step) *workflowexecutionv1.Workf
 func failing() scenario {
 	return scenario{
 		name:        "rolled back",
+		seeds:       seeds{faults: 60, managers: 40, clock: 20},
 		deployments: deploymentsOf(map[string]int32{"cart": 1, "web": 1, "slow": 1, "frozen": 1}),
 		held:        map[string]string{"slow": "flow-s1-a2", "frozen": ""},
 		shows: map[string][]string{
@@ -97,6 +103,7 @@ func failing() scenario {
 func succeeding() scenario {
 	return scenario{
 		name:        "succeeded",
+		seeds:       seeds{faults: 150, managers: 100, clock: 60},
 		deployments: deploymentsOf(map[string]int32{"cart": 1, "web": 1}),
 		shows: map[string][]string{
 			"WorkflowExecution flow": {"outcome: Success"},
@@ -116,7 +123,8 @@ func succeeding() scenario {
 // recovering is a remediation: the first workflow does not help and is rolled back, the second does.
 func recovering() scenario {
 	return scenario{
-		name: "recovered",
+		name:  "recovered",
+		seeds: seeds{faults: 80, managers: 60, clock: 30},
 		shows: map[string][]string{
 			"RemediationRequest fix":           {"outcome: Remediated", "recoveryAttempts: 1", "name: fix-workflow", "name: fix-recovery-1"},
 			"WorkflowExecution fix-workflow":   {"outcome: RolledBack"},
