@@ -33,6 +33,10 @@ func transitions() machinery.Table[remediationprocessingv1.ProcessingPhase] {
 // that are not loaded; then the examination completes without.
 const patience = time.Minute
 
+// patienceForFacts is how long, from the start, the same is done for the other facts: without one of them a repair may still be found,
+// and what the API server does not answer for a moment is no reason to go without.
+const patienceForFacts = 10 * time.Second
+
 // The bounds of the API on reasons.
 const (
 	mostReasons   = 16
@@ -65,6 +69,10 @@ func decide(s Snapshot, now time.Time) decision {
 		status.Phase = remediationprocessingv1.PhaseEnriching
 		conditions.Progressing(ReasonEnriching, "The target is being read; the API server did not answer well yet.")
 		return decision{status: status, retry: s.unread}
+	case s.busy != nil && now.Before(status.StartTime.Add(patienceForFacts)):
+		status.Phase = remediationprocessingv1.PhaseEnriching
+		conditions.Progressing(ReasonEnriching, "The surroundings of the target are being read; the API server did not answer well yet.")
+		return decision{status: status, retry: s.busy}
 	case s.notLoaded != nil && patient:
 		status.Phase = remediationprocessingv1.PhaseClassifying
 		conditions.Progressing(ReasonClassifying, "Policies are being loaded.")

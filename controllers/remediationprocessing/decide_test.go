@@ -29,7 +29,7 @@ func TestDecide(t *testing.T) {
 	classified := shared.Classification{Environment: "production", Priority: "P0", BusinessUnit: "shop"}
 	tests := map[string]struct {
 		snapshot       Snapshot
-		late           bool
+		after          time.Duration
 		wantPhase      remediationprocessingv1.ProcessingPhase
 		wantReason     string
 		wantEnriched   bool
@@ -51,12 +51,20 @@ func TestDecide(t *testing.T) {
 			snapshot:  Snapshot{enrichment: known, classification: unclassified(), degraded: []string{"classification: conflict"}},
 			wantPhase: remediationprocessingv1.PhaseCompleted, wantReason: ReasonDegraded, wantEnriched: true,
 		},
+		"a fact that cannot be read now is read again": {
+			snapshot:  Snapshot{enrichment: known, busy: errors.New("away"), degraded: []string{"events: away"}},
+			wantPhase: remediationprocessingv1.PhaseEnriching, wantReason: ReasonEnriching,
+		},
+		"a fact that cannot be read for too long degrades it": {
+			snapshot: Snapshot{enrichment: known, classification: classified, busy: errors.New("away"), degraded: []string{"events: away"}}, after: patienceForFacts,
+			wantPhase: remediationprocessingv1.PhaseCompleted, wantReason: ReasonDegraded, wantEnriched: true, wantClassified: true,
+		},
 		"a target that cannot be read now is read again": {
 			snapshot:  Snapshot{unread: errors.New("away"), degraded: []string{"target: away"}},
 			wantPhase: remediationprocessingv1.PhaseEnriching, wantReason: ReasonEnriching,
 		},
 		"a target that cannot be read for too long degrades it": {
-			snapshot: Snapshot{unread: errors.New("away"), classification: classified, degraded: []string{"target: away"}}, late: true,
+			snapshot: Snapshot{unread: errors.New("away"), classification: classified, degraded: []string{"target: away"}}, after: patience,
 			wantPhase: remediationprocessingv1.PhaseCompleted, wantReason: ReasonDegraded, wantClassified: true,
 		},
 		"policies that are not loaded are waited for": {
@@ -65,7 +73,7 @@ func TestDecide(t *testing.T) {
 		},
 		"policies that are not loaded for too long degrade it": {
 			snapshot:  Snapshot{enrichment: known, classification: unclassified(), notLoaded: errors.New("none"), degraded: []string{"classification: none"}},
-			late:      true,
+			after:     patience,
 			wantPhase: remediationprocessingv1.PhaseCompleted, wantReason: ReasonDegraded, wantEnriched: true,
 		},
 	}
@@ -76,12 +84,10 @@ func TestDecide(t *testing.T) {
 				s, now := test.snapshot, began
 				s.processing = &remediationprocessingv1.RemediationProcessing{ObjectMeta: metav1.ObjectMeta{Generation: 1}}
 				s.processing.Status.Phase = phase
-				if phase != "" || test.late {
+				if phase != "" || test.after > 0 {
 					s.processing.Status.StartTime = new(metav1.NewTime(began))
 				}
-				if test.late {
-					now = began.Add(patience)
-				}
+				now = now.Add(test.after)
 				d := decide(s, now)
 				if err := transitions().Check(phase, d.status.Phase); err != nil {
 					t.Fatal(err)

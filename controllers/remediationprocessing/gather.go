@@ -39,8 +39,8 @@ type Snapshot struct {
 	enrichment shared.Enrichment
 	// degraded are the facts that could not be read, and why.
 	degraded []string
-	// unread says why the target itself could not be read, where trying again may help.
-	unread error
+	// unread says why the target itself could not be read, and busy why another fact could not, where trying again may help.
+	unread, busy error
 	// classification is what policies say; notLoaded says that no policies are loaded yet.
 	classification shared.Classification
 	notLoaded      error
@@ -62,6 +62,7 @@ type survey struct {
 	relatives map[types.UID]bool
 	facts     shared.Enrichment
 	degraded  []string
+	busy      error
 }
 
 // gather reads everything. A fact that cannot be read is named, and the others are read all the same.
@@ -93,11 +94,19 @@ func (r *Reconciler) gather(ctx context.Context, processing *remediationprocessi
 		s.missing("classification", err)
 		classification = unclassified()
 	}
-	snapshot.enrichment, snapshot.degraded, snapshot.classification = s.facts, s.degraded, classification
+	snapshot.enrichment, snapshot.degraded, snapshot.busy, snapshot.classification = s.facts, s.degraded, s.busy, classification
 	return snapshot
 }
 
-// missing names a fact that could not be read.
+// unreadable names a fact that could not be read, and remembers whether another try may cure that.
+func (s *survey) unreadable(fact string, err error) {
+	s.missing(fact, err)
+	if s.busy == nil && machinery.IsTransient(err) {
+		s.busy = fmt.Errorf("%s: %w", fact, err)
+	}
+}
+
+// missing names a fact that is not known.
 func (s *survey) missing(fact string, err error) {
 	s.degraded = append(s.degraded, fact+": "+err.Error())
 }
@@ -112,7 +121,7 @@ func (s *survey) readNamespace(ctx context.Context) {
 	}
 	var namespace corev1.Namespace
 	if err := s.live.Get(ctx, client.ObjectKey{Name: s.subject.Namespace}, &namespace); err != nil {
-		s.missing("namespace", err)
+		s.unreadable("namespace", err)
 		return
 	}
 	s.facts.NamespaceLabels = boundedLabels(namespace.Labels)
@@ -170,7 +179,7 @@ func (s *survey) readOwners(ctx context.Context) {
 			key.Namespace = ""
 		}
 		if err := s.live.Get(ctx, key, owner); err != nil {
-			s.missing("owner "+ref.Kind+" "+ref.Name, err)
+			s.unreadable("owner "+ref.Kind+" "+ref.Name, err)
 			return
 		}
 		if owner.UID != ref.UID {
@@ -193,7 +202,7 @@ func (s *survey) readPods(ctx context.Context) {
 	}
 	selector, selects, err := selectorOf(s.object)
 	if err != nil {
-		s.missing("pods", err)
+		s.unreadable("pods", err)
 		return
 	}
 	if !selects {
@@ -202,13 +211,13 @@ func (s *survey) readPods(ctx context.Context) {
 	controllers := map[types.UID]bool{s.object.GetUID(): true}
 	if _, ok := s.object.(*appsv1.Deployment); ok {
 		if controllers, err = s.replicaSets(ctx, selector); err != nil {
-			s.missing("pods", err)
+			s.unreadable("pods", err)
 			return
 		}
 	}
 	var list corev1.PodList
 	if err := s.list(ctx, &list, client.MatchingLabelsSelector{Selector: selector}); err != nil {
-		s.missing("pods", err)
+		s.unreadable("pods", err)
 		return
 	}
 	if list.Continue != "" {
@@ -257,7 +266,7 @@ func (s *survey) readNodes(ctx context.Context) {
 	for _, name := range nodeNames(s.pods) {
 		var node corev1.Node
 		if err := s.live.Get(ctx, client.ObjectKey{Name: name}, &node); err != nil {
-			s.missing("node "+name, err)
+			s.unreadable("node "+name, err)
 			s.facts.Nodes = append(s.facts.Nodes, shared.NodeFacts{Name: name})
 			continue
 		}
@@ -271,7 +280,7 @@ func (s *survey) readAutoscaler(ctx context.Context) {
 	}
 	var list autoscalingv2.HorizontalPodAutoscalerList
 	if err := s.list(ctx, &list); err != nil {
-		s.missing("horizontal pod autoscalers", err)
+		s.unreadable("horizontal pod autoscalers", err)
 		return
 	}
 	if list.Continue != "" {
@@ -289,7 +298,7 @@ func (s *survey) readBudgets(ctx context.Context) {
 	}
 	var list policyv1.PodDisruptionBudgetList
 	if err := s.list(ctx, &list); err != nil {
-		s.missing("pod disruption budgets", err)
+		s.unreadable("pod disruption budgets", err)
 		return
 	}
 	if list.Continue != "" {
@@ -307,7 +316,7 @@ func (s *survey) readEvents(ctx context.Context) {
 	}
 	var list corev1.EventList
 	if err := s.live.List(ctx, &list, options...); err != nil {
-		s.missing("events", err)
+		s.unreadable("events", err)
 		return
 	}
 	if list.Continue != "" {

@@ -32,7 +32,7 @@ func (s *survey) readFailedWorkflow(ctx context.Context, processing *remediation
 	}
 	var workflow workflowexecutionv1.WorkflowExecution
 	if err := s.readSibling(ctx, processing, ref.Name, &workflow); err != nil {
-		s.missing("failed workflow", err)
+		s.unreadable("failed workflow", err)
 		return
 	}
 	if workflow.UID != ref.UID {
@@ -43,7 +43,7 @@ func (s *survey) readFailedWorkflow(ctx context.Context, processing *remediation
 	var analysis aianalysisv1.AIAnalysis
 	name := shared.AnalysisName(processing.Spec.RemediationRequestRef.Name, processing.Spec.RecoveryAttemptNumber-1)
 	if err := s.readSibling(ctx, processing, name, &analysis); err != nil {
-		s.missing("playbook of the failed workflow", err)
+		s.unreadable("playbook of the failed workflow", err)
 		return
 	}
 	if analysis.Status.Recommendation != nil {
@@ -57,7 +57,7 @@ func (s *survey) readBegun(ctx context.Context, processing *remediationprocessin
 		var workflow workflowexecutionv1.WorkflowExecution
 		name := shared.WorkflowName(processing.Spec.RemediationRequestRef.Name, attempt)
 		if err := s.readSibling(ctx, processing, name, &workflow); err != nil {
-			s.missing("earlier workflow "+name, err)
+			s.unreadable("earlier workflow "+name, err)
 			continue
 		}
 		if workflow.Status.ExecutionStartTime != nil {
@@ -78,7 +78,7 @@ func (s *survey) readSibling(ctx context.Context, processing *remediationprocess
 			return nil
 		}
 	}
-	return errors.New(name + " is not a child of RemediationRequest " + request.Name)
+	return machinery.Typed(shared.ErrorResourceConflict, errors.New(name+" is not a child of RemediationRequest "+request.Name))
 }
 
 func failedWorkflow(workflow *workflowexecutionv1.WorkflowExecution) *shared.FailedWorkflow {

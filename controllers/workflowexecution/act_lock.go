@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -40,7 +41,18 @@ type lockState struct {
 }
 
 // lock takes the locks of all targets, and judges the steps again on targets that changed before they were locked.
+//
+// Locks are given back only by whoever has just recorded that the workflow waits or is over: what was read of it may be old, and its
+// steps may run already. An error gives none back; it is tried again.
 func (r *Reconciler) lock(ctx context.Context, s *snapshot) error {
+	r.left.set(s.workflow, true)
+	if awaitsLock(s.workflow) != "" {
+		heldBy, err := r.anyHeld(ctx, s.workflow, lockKeys(s))
+		if err != nil || heldBy != "" {
+			s.locks = &lockState{heldBy: heldBy}
+			return err
+		}
+	}
 	var moved string
 	for range maxRounds {
 		heldBy, err := r.takeAll(ctx, s.workflow, lockKeys(s))
@@ -146,8 +158,7 @@ func (r *Reconciler) moved(ctx context.Context, s *snapshot) (string, error) {
 	return "", nil
 }
 
-// takeAll takes locks in their order, so that no two workflows wait for each other, until one is held by another. Who does not get
-// them all withdraws.
+// takeAll takes locks in their order, so that no two workflows wait for each other, until one is held by another.
 func (r *Reconciler) takeAll(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution, keys []string) (heldBy string, err error) {
 	for _, key := range keys {
 		if heldBy, err = r.take(ctx, workflow, key); err != nil || heldBy != "" {
@@ -157,18 +168,41 @@ func (r *Reconciler) takeAll(ctx context.Context, workflow *workflowexecutionv1.
 	return "", nil
 }
 
-// withdraw gives back the locks of a workflow that does not run its steps now. What was read of it may be old: when a live read shows
-// that its steps run already, the locks are theirs.
-func (r *Reconciler) withdraw(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution) error {
-	var live workflowexecutionv1.WorkflowExecution
-	err := r.Clients.Live.Get(ctx, client.ObjectKeyFromObject(workflow), &live)
-	switch {
-	case err == nil && live.UID == workflow.UID && live.Status.Phase != workflow.Status.Phase:
-		return nil
-	case client.IgnoreNotFound(err) != nil:
-		return fmt.Errorf("reading whether the workflow still waits, before its locks are given back: %w", err)
+// anyHeld says which of the locks another workflow holds, and takes none: who waits holds none.
+func (r *Reconciler) anyHeld(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution, keys []string) (heldBy string, err error) {
+	for _, key := range keys {
+		lease := &coordinationv1.Lease{}
+		err := r.Clients.Live.Get(ctx, client.ObjectKey{Namespace: r.Namespace, Name: leaseName(key)}, lease)
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return "", describeLock(key, err)
+		}
+		if heldBy, err = r.holderOf(ctx, workflow, key, lease); err != nil || heldBy != "" {
+			return heldBy, err
+		}
 	}
-	return r.unlock(ctx, workflow)
+	return "", nil
+}
+
+// holderOf says which other workflow holds a lock; empty when it may be had.
+func (r *Reconciler) holderOf(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution, key string, lease *coordinationv1.Lease) (string, error) {
+	identity := ""
+	if lease.Spec.HolderIdentity != nil {
+		identity = *lease.Spec.HolderIdentity
+	}
+	if identity == holder(workflow) {
+		return "", nil
+	}
+	active, err := r.active(ctx, identity)
+	if err != nil {
+		return "", describeLock(key, err)
+	}
+	if active != "" {
+		return fmt.Sprintf("%s is locked by %s", key, active), nil
+	}
+	return "", nil
 }
 
 // holder names a workflow on a lock.
@@ -177,7 +211,8 @@ func holder(workflow *workflowexecutionv1.WorkflowExecution) string {
 }
 
 // take takes one lock, and says who holds it if it cannot. A lock does not expire: it is taken over only from a workflow that a
-// live read shows to be gone or over, and only if nobody else was quicker.
+// live read shows to be gone or over, and only if nobody else was quicker. One that the workflow has already is written too: whoever
+// is about to give it back on what was read before does not.
 func (r *Reconciler) take(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution, key string) (heldBy string, err error) {
 	for range maxTakes {
 		lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: r.Namespace, Name: leaseName(key)}}
@@ -193,19 +228,8 @@ func (r *Reconciler) take(ctx context.Context, workflow *workflowexecutionv1.Wor
 		if err != nil {
 			return "", describeLock(key, err)
 		}
-		identity := ""
-		if lease.Spec.HolderIdentity != nil {
-			identity = *lease.Spec.HolderIdentity
-		}
-		if identity == holder(workflow) {
-			return "", nil
-		}
-		active, err := r.active(ctx, identity)
-		if err != nil {
-			return "", describeLock(key, err)
-		}
-		if active != "" {
-			return fmt.Sprintf("%s is locked by %s", key, active), nil
+		if heldBy, err = r.holderOf(ctx, workflow, key, lease); err != nil || heldBy != "" {
+			return heldBy, err
 		}
 		r.hold(lease, workflow)
 		if err = r.Clients.Live.Update(ctx, lease); !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
@@ -259,14 +283,35 @@ func (r *Reconciler) unlock(ctx context.Context, workflow *workflowexecutionv1.W
 }
 
 func (r *Reconciler) releaseAll(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution) error {
+	leases, err := r.locksOf(ctx, workflow)
+	if err != nil {
+		return err
+	}
+	return r.releaseThese(ctx, leases)
+}
+
+func (r *Reconciler) locksOf(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution) ([]coordinationv1.Lease, error) {
 	var leases coordinationv1.LeaseList
 	mine := client.MatchingLabels{shared.LabelLockHolder: string(workflow.UID)}
 	if err := r.Clients.Live.List(ctx, &leases, client.InNamespace(r.Namespace), mine); err != nil {
-		return fmt.Errorf("locks of workflow %s: %w", workflow.Name, err)
+		return nil, fmt.Errorf("locks of workflow %s: %w", workflow.Name, err)
 	}
+	return leases.Items, nil
+}
+
+// locksOfWaiting are the locks that a workflow gives back when it is recorded that it waits, read before that: what another manager
+// takes afterwards, because the wait is over, is not meant. There are none when nothing is recorded: then nobody knows who is right.
+func (r *Reconciler) locksOfWaiting(ctx context.Context, before, after *workflowexecutionv1.WorkflowExecution) ([]coordinationv1.Lease, error) {
+	if equality.Semantic.DeepEqual(before, after) {
+		return nil, nil
+	}
+	return r.locksOf(ctx, before)
+}
+
+func (r *Reconciler) releaseThese(ctx context.Context, leases []coordinationv1.Lease) error {
 	var problems []error
-	for i := range leases.Items {
-		problems = append(problems, r.release(ctx, &leases.Items[i]))
+	for i := range leases {
+		problems = append(problems, r.release(ctx, &leases[i]))
 	}
 	return errors.Join(problems...)
 }

@@ -3,14 +3,18 @@ package workflowexecution
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	clocktesting "k8s.io/utils/clock/testing"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"kubernaut.io/kubernaut/api/shared"
@@ -77,13 +81,13 @@ func TestTargetsThatMoveAreJudgedAgain(t *testing.T) {
 		// wantJudged counts the judgements, with the first one.
 		wantJudged     int
 		wantGeneration int64
-		wantLocks      int
+		wantUnlock     bool
 	}{
-		"not at all":          {changes: 0, wantPhase: "executing", wantJudged: 1, wantGeneration: 1, wantLocks: 1},
-		"once":                {changes: 1, wantPhase: "executing", wantJudged: 2, wantGeneration: 2, wantLocks: 1},
-		"twice":               {changes: 2, wantPhase: "executing", wantJudged: 3, wantGeneration: 3, wantLocks: 1},
-		"in all three rounds": {changes: 3, wantPhase: "failed", wantJudged: 4, wantGeneration: 4},
-		"without end":         {changes: 99, wantPhase: "failed", wantJudged: 4, wantGeneration: 4},
+		"not at all":          {changes: 0, wantPhase: "executing", wantJudged: 1, wantGeneration: 1},
+		"once":                {changes: 1, wantPhase: "executing", wantJudged: 2, wantGeneration: 2},
+		"twice":               {changes: 2, wantPhase: "executing", wantJudged: 3, wantGeneration: 3},
+		"in all three rounds": {changes: 3, wantPhase: "failed", wantJudged: 4, wantGeneration: 4, wantUnlock: true},
+		"without end":         {changes: 99, wantPhase: "failed", wantJudged: 4, wantGeneration: 4, wantUnlock: true},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			target := &restless{generation: 1, changes: test.changes}
@@ -104,22 +108,27 @@ func TestTargetsThatMoveAreJudgedAgain(t *testing.T) {
 			if status.Phase == workflowexecutionv1.PhaseFailed && (status.ErrorType != shared.ErrorResourceConflict || !strings.Contains(status.FailureReason, "each time that the steps were judged again")) {
 				t.Errorf("got %s: %s", status.ErrorType, status.FailureReason)
 			}
-			if left := leasesLeft(t, r); left != test.wantLocks {
-				t.Errorf("%d locks are left", left)
+			if left := leasesLeft(t, r); left != 1 || next.unlock != test.wantUnlock {
+				t.Errorf("%d locks are left, and are given back when it is recorded: %t", left, next.unlock)
 			}
 		})
 	}
 }
 
-// reconciler has restless as its world, and an API server that has the workflow as it is stored.
-func (r *restless) reconciler(t *testing.T, stored *workflowexecutionv1.WorkflowExecution) *Reconciler {
+// reconciler has restless as its world, and an API server that has workflows as they are stored.
+func (r *restless) reconciler(t *testing.T, stored ...*workflowexecutionv1.WorkflowExecution) *Reconciler {
 	t.Helper()
 	scheme := runtime.NewScheme()
 	if err := errors.Join(coordinationv1.AddToScheme(scheme), workflowexecutionv1.AddToScheme(scheme)); err != nil {
 		t.Fatal(err)
 	}
+	builder := fake.NewClientBuilder().WithScheme(scheme).WithStatusSubresource(&workflowexecutionv1.WorkflowExecution{})
+	for _, workflow := range stored {
+		builder.WithObjects(workflow.DeepCopy())
+	}
+	api := builder.Build()
 	return &Reconciler{
-		Clients: machinery.Clients{Live: fake.NewClientBuilder().WithScheme(scheme).WithObjects(stored.DeepCopy()).Build()},
+		Clients: machinery.Clients{Live: api, Cached: api},
 		Effects: r, Gate: r, Surroundings: r, Clock: clocktesting.NewFakePassiveClock(begun), Namespace: "system",
 	}
 }
@@ -133,33 +142,114 @@ func leasesLeft(t *testing.T, r *Reconciler) int {
 	return len(leases.Items)
 }
 
-// TestAnErrorAfterLocking: nothing is decided on half of what is needed, and the locks are given back unless what was read of the
-// workflow is old, and its steps run already.
+// TestAnErrorAfterLocking: nothing is decided on half of what is needed, and no lock is given back: what was read of the workflow may
+// be old, and its steps may run.
 func TestAnErrorAfterLocking(t *testing.T) {
+	target := &restless{generation: 1, changes: 1}
+	c := newScenario(t, scale("a", "x"))
+	c.decide()
+	r := target.reconciler(t, c.s.workflow)
+	if err := r.assessAll(t.Context(), &c.s); err != nil {
+		t.Fatal(err)
+	}
+	target.unready = apierrors.NewInternalError(errors.New("for a moment"))
+	if _, err := r.decideLocked(t.Context(), &c.s); !errors.Is(err, target.unready) {
+		t.Errorf("got %v", err)
+	}
+	if left := leasesLeft(t, r); left != 1 {
+		t.Errorf("%d locks are left", left)
+	}
+	if !r.left.by(c.s.workflow) {
+		t.Error("it is not known that the workflow may hold locks when it is over")
+	}
+}
+
+// TestWhoWaitsForALock holds none, and gives back what it got only when it has recorded that it waits.
+func TestWhoWaitsForALock(t *testing.T) {
 	for sentence, test := range map[string]struct {
-		stored    workflowexecutionv1.WorkflowPhase
-		wantLocks int
+		// meanwhile is what another manager did after the workflow was read.
+		meanwhile func(t *testing.T, r *Reconciler, c *scenario)
+		refused   bool
+		wantLocks []string
 	}{
-		"a workflow that still waits gives its locks back": {stored: workflowexecutionv1.PhaseValidating},
-		"a workflow whose steps run keeps them":            {stored: workflowexecutionv1.PhaseExecuting, wantLocks: 1},
+		"as it was read": {wantLocks: []string{"y"}},
+		"another manager recorded something": {
+			meanwhile: func(t *testing.T, r *Reconciler, c *scenario) {
+				t.Helper()
+				stored := c.s.workflow.DeepCopy()
+				stored.Status.Phase = workflowexecutionv1.PhaseExecuting
+				if err := r.Clients.Live.Status().Update(t.Context(), stored); err != nil {
+					t.Fatal(err)
+				}
+			},
+			refused: true, wantLocks: []string{"x", "y"},
+		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
-			target := &restless{generation: 1, changes: 1}
-			c := newScenario(t, scale("a", "x"))
+			target := &restless{generation: 1}
+			c := newScenario(t, scale("a", "x"), scale("b", "y"))
 			c.decide()
-			stored := c.s.workflow.DeepCopy()
-			stored.Status.Phase = test.stored
-			r := target.reconciler(t, stored)
-			if err := r.assessAll(t.Context(), &c.s); err != nil {
+			other := lockHolder("other", workflowexecutionv1.PhaseExecuting)
+			r := target.reconciler(t, c.s.workflow, other)
+			if err := r.Clients.Live.Get(t.Context(), client.ObjectKeyFromObject(c.s.workflow), c.s.workflow); err != nil {
 				t.Fatal(err)
 			}
-			target.unready = apierrors.NewInternalError(errors.New("for a moment"))
-			if _, err := r.decideLocked(t.Context(), &c.s); !errors.Is(err, target.unready) {
-				t.Errorf("got %v", err)
+			c.allowed()
+			keys := map[string]string{}
+			for i, name := range []string{"x", "y"} {
+				live := target.live()
+				live.SetName(name)
+				live.SetUID(types.UID(name))
+				c.s.steps[i].preparation.Live = live
+				keys[leaseName(rootOwner(live, nil))] = name
 			}
-			if left := leasesLeft(t, r); left != test.wantLocks {
-				t.Errorf("%d locks are left, want %d", left, test.wantLocks)
+			if heldBy, err := r.take(t.Context(), other, rootOwner(c.s.steps[1].preparation.Live, nil)); err != nil || heldBy != "" {
+				t.Fatal(heldBy, err)
+			}
+			next, err := r.decideLocked(t.Context(), &c.s)
+			if err != nil || next.status.Phase != workflowexecutionv1.PhaseValidating {
+				t.Fatal(next.status.Phase, err)
+			}
+			if test.meanwhile != nil {
+				test.meanwhile(t, r, c)
+			}
+			if _, written := r.record(t.Context(), c.s.workflow, next); written == test.refused {
+				t.Errorf("written: %t", written)
+			}
+			var leases coordinationv1.LeaseList
+			if err := r.Clients.Live.List(t.Context(), &leases); err != nil {
+				t.Fatal(err)
+			}
+			var locks []string
+			for i := range leases.Items {
+				locks = append(locks, keys[leases.Items[i].Name])
+			}
+			slices.Sort(locks)
+			if diff := cmp.Diff(test.wantLocks, locks); diff != "" {
+				t.Errorf("locks (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestALockThatIsTakenAgain is another one for whoever read it before.
+func TestALockThatIsTakenAgain(t *testing.T) {
+	r, _ := lockingReconciler(t, 0)
+	mine := lockHolder("runs", workflowexecutionv1.PhaseValidating)
+	const key = "Deployment.apps shop/x"
+	for range 2 {
+		before, err := r.locksOf(t.Context(), mine)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if heldBy, err := r.take(t.Context(), mine, key); err != nil || heldBy != "" {
+			t.Fatal(heldBy, err)
+		}
+		if err := r.releaseThese(t.Context(), before); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if left := locksLeft(t, r); !slices.Contains(left, leaseName(key)) {
+		t.Errorf("left are %v", left)
 	}
 }

@@ -19,6 +19,7 @@ func (d *decider) locked() bool {
 		d.conditions.False(workflowexecutionv1.ConditionTargetsLocked, ReasonLockedByOther, d.locks.heldBy)
 		d.conditions.Progressing(ReasonLockedByOther, "waiting for a lock: "+d.locks.heldBy)
 		d.wakeAt = phaseDeadline(d.workflow)
+		d.unlock = true // of several locks it may have got some
 		return false
 	case d.locks.moved != "":
 		const message = "the targets changed each time that the steps were judged again"

@@ -21,7 +21,7 @@ import (
 // Locks are given back after the end of a workflow is recorded. What keeps that from happening is cured twice: a manager that could
 // not give them back tries again, and one that starts gives back what another one left when it crashed.
 
-// leftLocks are the workflows that are over and may still hold locks. The zero value is none.
+// leftLocks are the workflows that may hold locks; those that are over must not. The zero value is none.
 type leftLocks struct {
 	mutex sync.Mutex
 	uids  map[types.UID]bool

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	appsv1 "k8s.io/api/apps/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -271,16 +272,12 @@ func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request) machin
 	return outcome
 }
 
-// decideLocked takes the locks and decides again. Who then does not run its steps gives them back: whoever waits holds none.
+// decideLocked takes the locks and decides again.
 func (r *Reconciler) decideLocked(ctx context.Context, s *snapshot) (decision, error) {
 	if err := r.lock(ctx, s); err != nil {
-		return decision{}, errors.Join(err, r.withdraw(ctx, s.workflow))
+		return decision{}, err
 	}
-	next := decide(*s, r.Clock.Now())
-	if next.status.Phase == workflowexecutionv1.PhaseExecuting {
-		return next, nil
-	}
-	return next, r.withdraw(ctx, s.workflow)
+	return decide(*s, r.Clock.Now()), nil
 }
 
 // record writes the status, then acts.
@@ -290,11 +287,19 @@ func (r *Reconciler) record(ctx context.Context, workflow *workflowexecutionv1.W
 	}
 	after := workflow.DeepCopy()
 	after.Status = *bounded(workflow, &next.status)
+	var held []coordinationv1.Lease
+	if next.unlock && next.status.Phase == workflowexecutionv1.PhaseValidating {
+		next.unlock = false
+		var err error
+		if held, err = r.locksOfWaiting(ctx, workflow, after); err != nil {
+			return machinery.Transient(err), false
+		}
+	}
 	written, err := machinery.Record(ctx, r.Clients.Cached, workflow, after)
 	if err != nil {
 		return machinery.Transient(client.IgnoreNotFound(err)), false
 	}
-	if err := r.act(ctx, after, next); err != nil {
+	if err := errors.Join(r.releaseThese(ctx, held), r.act(ctx, after, next)); err != nil {
 		return machinery.Transient(err), written
 	}
 	return machinery.Waiting(next.wakeAt), written

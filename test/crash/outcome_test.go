@@ -77,6 +77,11 @@ func (n names) clean(value any) any {
 		if conditions, ok := v["conditions"].([]any); ok {
 			slices.SortFunc(conditions, func(a, b any) int { return cmp.Compare(conditionType(a), conditionType(b)) })
 		}
+		if enrichment, ok := v["enrichment"].(map[string]any); ok {
+			// How far the cluster is with a Deployment at one moment differs between runs.
+			delete(enrichment, "health")
+			delete(enrichment, "conditions")
+		}
 		cleaned := make(map[string]any, len(v))
 		for key, field := range v {
 			if !volatile[key] && !n.unknown(key, field) && !isNotification(key, field) {
