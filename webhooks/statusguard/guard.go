@@ -26,10 +26,16 @@ type Guard struct {
 	Rules []Rule
 
 	namespace string
+	// What every request is held against, made once.
+	rows     []Row
+	policies []guardPolicy
+	groups   []string
 }
 
 // New is the guard for an operator in namespace.
-func New(namespace string) *Guard { return &Guard{Rules: ruleList(namespace), namespace: namespace} }
+func New(namespace string) *Guard {
+	return &Guard{Rules: ruleList(namespace), namespace: namespace, rows: Rows(), policies: policies(), groups: groups()}
+}
 
 // Refusal is why a request is refused.
 type Refusal struct {
@@ -54,7 +60,7 @@ func (g *Guard) Decide(ctx context.Context, request *admissionv1.AdmissionReques
 	if err != nil {
 		return nil, err
 	}
-	if refusal := g.check(f, func(r *Rule) bool { return r.Policy != "" && f.checkedBy(r.Policy) }); refusal != nil {
+	if refusal := g.check(f, func(r *Rule) bool { return r.Policy != "" && slices.Contains(f.policies, r.Policy) }); refusal != nil {
 		return refusal, nil
 	}
 	named := f.named()
@@ -85,6 +91,10 @@ type facts struct {
 	row         Row
 	object, old document
 	owner       *LiveOwner
+	// policies are the names of those that match the request.
+	policies []string
+	// groups are those of our kinds.
+	groups []string
 }
 
 // document is what the guard reads of an object of any kind.
@@ -105,15 +115,19 @@ type document struct {
 }
 
 func (g *Guard) gather(request *admissionv1.AdmissionRequest) (*facts, error) {
-	rows := Rows()
-	i := slices.IndexFunc(rows, func(r Row) bool {
+	i := slices.IndexFunc(g.rows, func(r Row) bool {
 		return r.Group == request.Resource.Group && r.Resource == request.Resource.Resource
 	})
 	if i < 0 {
 		return nil, ErrNotGuarded
 	}
-	f := &facts{request: request, namespace: g.namespace, row: rows[i]}
-	if !slices.ContainsFunc(policies(), func(p guardPolicy) bool { return p.checks(f) }) {
+	f := &facts{request: request, namespace: g.namespace, row: g.rows[i], groups: g.groups}
+	for i := range g.policies {
+		if g.policies[i].checks(f) {
+			f.policies = append(f.policies, g.policies[i].name)
+		}
+	}
+	if len(f.policies) == 0 {
 		return nil, ErrNotGuarded
 	}
 	if f.writesStatus() {
@@ -133,10 +147,6 @@ func (g *Guard) gather(request *admissionv1.AdmissionRequest) (*facts, error) {
 		return nil, fmt.Errorf("read the object as it is stored: %w", err)
 	}
 	return f, nil
-}
-
-func (f *facts) checkedBy(policy string) bool {
-	return slices.ContainsFunc(policies(), func(p guardPolicy) bool { return p.name == policy && p.checks(f) })
 }
 
 func (f *facts) username(account string) string { return identity.Username(f.namespace, account) }
@@ -225,9 +235,8 @@ func (f *facts) ownedAsNamed() bool {
 
 // claimed are the owner references to kinds of ours.
 func (f *facts) claimed() []metav1.OwnerReference {
-	groups := groups()
 	return slices.DeleteFunc(slices.Clone(f.object.Metadata.OwnerReferences), func(r metav1.OwnerReference) bool {
-		return !slices.Contains(groups, groupOf(r))
+		return !slices.Contains(f.groups, groupOf(r))
 	})
 }
 
