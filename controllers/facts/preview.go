@@ -70,7 +70,10 @@ func (p *Preview) Steps(ctx context.Context, workflow *workflowexecutionv1.Workf
 		return nil, err
 	}
 	previews := make([]StepPreview, len(steps))
-	preparations := p.prepareAll(ctx, workflow, graph.Order(), previews)
+	preparations, err := p.prepareAll(ctx, workflow, graph.Order(), previews)
+	if err != nil {
+		return nil, err
+	}
 	planned, err := plannedCopy(workflow, graph, preparations)
 	if err != nil {
 		return nil, err
@@ -81,7 +84,7 @@ func (p *Preview) Steps(ctx context.Context, workflow *workflowexecutionv1.Workf
 		if preparation == nil {
 			continue
 		}
-		judges.Go(func() error {
+		judges.Go(guarded(func() error {
 			input, err := p.facts.Input(ctx, kubernetesexecution.JudgeRequest{
 				Stage: safetyv1alpha1.StagePlan, Workflow: planned, StepIndex: int32(i), Preparation: preparation, //nolint:gosec // at most 100 steps
 			})
@@ -90,36 +93,59 @@ func (p *Preview) Steps(ctx context.Context, workflow *workflowexecutionv1.Workf
 			}
 			previews[i].Decision = p.facts.Gate.Preview(ctx, input).Decision
 			return ctx.Err()
-		})
+		}))
 	}
 	return previews, judges.Wait()
 }
 
-// prepareAll prepares the steps in the order in which they run; a step that builds on an earlier one of the same target is prepared
-// on top of that one's result. Where a step cannot be prepared, its preview says why.
+// prepareAll prepares the steps, those of different targets at the same time; a step that builds on an earlier one of the same target
+// is prepared on top of that one's result, in the order in which they run. Where a step cannot be prepared, its preview says why.
 func (p *Preview) prepareAll(
 	ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution, order []int, previews []StepPreview,
-) []*effects.Preparation {
+) ([]*effects.Preparation, error) {
 	steps := workflow.Spec.WorkflowDefinition.Steps
 	preparations := make([]*effects.Preparation, len(steps))
-	results := map[string]*unstructured.Unstructured{}
+	onTarget := map[string][]int{}
 	for _, i := range order {
 		previews[i].Step = steps[i].Name
-		action := &steps[i].Action
-		key := targetKey(action)
-		occasion := actions.OccasionOf(workflow, int32(i)) //nolint:gosec // at most 100 steps
-		occasion.Workflow = cmp.Or(occasion.Workflow, notStored)
-		preparation, err := p.prepare(ctx, effects.Request{Action: action, Occasion: occasion, Base: results[key]})
-		if err != nil {
-			previews[i].Problem = problemOf(action, err)
-			continue
-		}
-		if preparation.Result != nil && key != "" {
-			results[key] = preparation.Result
-		}
-		preparations[i] = preparation
+		key := targetKey(&steps[i].Action)
+		onTarget[key] = append(onTarget[key], i)
 	}
-	return preparations
+	var targets errgroup.Group
+	targets.SetLimit(runtime.GOMAXPROCS(0))
+	for key, indices := range onTarget {
+		targets.Go(guarded(func() error {
+			var result *unstructured.Unstructured
+			for _, i := range indices {
+				action := &steps[i].Action
+				occasion := actions.OccasionOf(workflow, int32(i)) //nolint:gosec // at most 100 steps
+				occasion.Workflow = cmp.Or(occasion.Workflow, notStored)
+				preparation, err := p.prepare(ctx, effects.Request{Action: action, Occasion: occasion, Base: result})
+				if err != nil {
+					previews[i].Problem = problemOf(action, err)
+					continue
+				}
+				if preparation.Result != nil && key != "" {
+					result = preparation.Result
+				}
+				preparations[i] = preparation
+			}
+			return nil // a step that cannot be prepared is no error
+		}))
+	}
+	return preparations, targets.Wait()
+}
+
+// guarded makes an error of a panic: a workflow that finds a mistake in an action must not take the manager down.
+func guarded(what func() error) func() error {
+	return func() (err error) {
+		defer func() {
+			if problem := recover(); problem != nil {
+				err = fmt.Errorf("the preview panicked: %v", problem)
+			}
+		}()
+		return what()
+	}
 }
 
 // notStored stands for the UID of a workflow that has none yet.
@@ -223,6 +249,11 @@ func (c previewClient) Get(ctx context.Context, key client.ObjectKey, object cli
 	}
 	if err := c.cache.Get(ctx, key, held); err != nil {
 		return err
+	}
+	// Who writes an object is a fact, and of which of its fields is none: they are half of what there is to convert.
+	managers := held.GetManagedFields()
+	for i := range managers {
+		managers[i].FieldsV1 = nil
 	}
 	content, err := apiruntime.DefaultUnstructuredConverter.ToUnstructured(held)
 	if err != nil {

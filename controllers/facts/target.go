@@ -107,10 +107,12 @@ func gitOps(object *unstructured.Unstructured) gate.GitOps {
 			return found(shared.GitOpsFlux, name)
 		}
 	}
-	writtenByArgoCD := slices.ContainsFunc(object.GetManagedFields(), func(entry metav1.ManagedFieldsEntry) bool {
-		return slices.Contains(argoCDWriters(), entry.Manager)
-	})
-	if name := marks[commonInstance]; name != "" && writtenByArgoCD {
+	writtenByArgoCD := func() bool { // which is asked last, because the whole history has to be read for it
+		return slices.ContainsFunc(object.GetManagedFields(), func(entry metav1.ManagedFieldsEntry) bool {
+			return slices.Contains(argoCDWriters(), entry.Manager)
+		})
+	}
+	if name := marks[commonInstance]; name != "" && writtenByArgoCD() {
 		return found(shared.GitOpsArgoCD, name)
 	}
 	return gate.GitOps{Managed: new(false)}
