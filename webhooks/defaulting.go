@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"reflect"
 
 	"gomodules.xyz/jsonpatch/v2"
 	admissionv1 "k8s.io/api/admission/v1"
@@ -38,11 +39,11 @@ func (d *defaulting[T]) Handle(ctx context.Context, request admission.Request) a
 	if err := d.defaulter.Default(admission.NewContextWithRequest(ctx, request), object); err != nil {
 		return refused(err)
 	}
-	stored, err := storedForm(request.Object.Raw, object)
+	changes, err := toStoredForm(request.Object.Raw, object)
 	if err != nil {
 		return admission.Errored(http.StatusInternalServerError, err)
 	}
-	return admission.PatchResponseFromRaw(request.Object.Raw, stored)
+	return admission.Patched("", changes...)
 }
 
 func refused(err error) admission.Response {
@@ -52,8 +53,9 @@ func refused(err error) admission.Response {
 	return admission.Errored(http.StatusInternalServerError, err)
 }
 
-// storedForm is the object of the request with the spec and the annotations of the completed one.
-func storedForm(raw []byte, completed client.Object) ([]byte, error) {
+// toStoredForm changes the object of the request to one with the spec and the annotations of the completed one. It replaces them whole:
+// to look for the difference within them would take longer than all the rest.
+func toStoredForm(raw []byte, completed client.Object) ([]jsonpatch.Operation, error) {
 	var given, written map[string]any
 	if err := json.Unmarshal(raw, &given); err != nil {
 		return nil, err
@@ -68,18 +70,22 @@ func storedForm(raw []byte, completed client.Object) ([]byte, error) {
 	if err := json.Unmarshal(data, &written); err != nil {
 		return nil, err
 	}
+	var changes []jsonpatch.Operation
 	if spec, is := written["spec"]; is {
-		given["spec"] = merged(given["spec"], spec)
+		if spec = merged(given["spec"], spec); !reflect.DeepEqual(given["spec"], spec) {
+			changes = append(changes, jsonpatch.NewOperation("add", "/spec", spec))
+		}
 	}
 	metadata, is := given["metadata"].(map[string]any)
 	if !is {
 		metadata = map[string]any{}
-		given["metadata"] = metadata
+		changes = append(changes, jsonpatch.NewOperation("add", "/metadata", metadata))
 	}
-	if annotations := completed.GetAnnotations(); len(annotations) > 0 {
-		metadata["annotations"] = annotations
+	of, _ := written["metadata"].(map[string]any)
+	if annotations, is := of["annotations"]; is && !reflect.DeepEqual(metadata["annotations"], annotations) {
+		changes = append(changes, jsonpatch.NewOperation("add", "/metadata/annotations", annotations))
 	}
-	return json.Marshal(given)
+	return changes, nil
 }
 
 // merged is a value as our types write it, with what they do not know: a newer CRD may have fields that this version lacks,

@@ -37,14 +37,19 @@ func TestStoredForm(t *testing.T) {
 			if err := json.Unmarshal([]byte(test.given), object); err != nil {
 				t.Fatal(err)
 			}
-			have, err := storedForm([]byte(test.given), object)
+			changes, err := toStoredForm([]byte(test.given), object)
 			if err != nil {
 				t.Fatal(err)
 			}
-			var haveValue, wantValue any
-			if err := json.Unmarshal(have, &haveValue); err != nil {
+			patch, err := json.Marshal(changes)
+			if err != nil {
 				t.Fatal(err)
 			}
+			var given, wantValue any
+			if err := json.Unmarshal([]byte(test.given), &given); err != nil {
+				t.Fatal(err)
+			}
+			haveValue := any(patched(t, given.(map[string]any), patch)) //nolint:errcheck,forcetypeassert // the table holds objects
 			if err := json.Unmarshal([]byte(test.want), &wantValue); err != nil {
 				t.Fatal(err)
 			}
