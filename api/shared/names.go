@@ -49,6 +49,9 @@ const (
 	ConditionStalled = "Stalled"
 )
 
+// ConditionOrphaned is True when an object names a RemediationRequest that is not its controller owner, and False when that was so.
+const ConditionOrphaned = "Orphaned"
+
 // maxName is the longest name or label value: the limit of a DNS label.
 const maxName = 63
 

@@ -54,16 +54,23 @@ type decision struct {
 // decide is the next step of an analysis.
 func decide(s Snapshot, now time.Time) decision {
 	status := *s.analysis.Status.DeepCopy()
+	stamp := metav1.NewTime(now)
+	orphaned := machinery.Orphaned(s.analysis, s.analysis.Spec.RemediationRequestRef)
+	conditionsOf(&status, s, stamp).ReportOrphan(orphaned)
 	switch status.Phase {
 	case "", aianalysisv1.PhaseInvestigating, aianalysisv1.PhaseAnalyzing, aianalysisv1.PhaseRecommending:
 	case aianalysisv1.PhaseCompleted, aianalysisv1.PhaseFailed:
 		return decision{status: status}
 	}
-	stamp := metav1.NewTime(now)
 	if status.StartTime == nil {
 		status.StartTime = &stamp
 	}
 	status.ObservedGeneration = s.analysis.Generation
+	if orphaned != "" {
+		status.CompletionTime = &stamp
+		fail(&status, s, stamp, machinery.ReasonNotOwned, "Nobody waits for what would be recommended: "+orphaned+".")
+		return decision{status: status}
+	}
 	status.Provider = s.provider
 	if s.err != nil && now.Before(status.StartTime.Add(providerLimit)) {
 		status.Phase = startedPhase(status.Phase)

@@ -9,6 +9,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	aianalysisv1 "kubernaut.io/kubernaut/api/aianalysis/v1"
 	"kubernaut.io/kubernaut/api/shared"
@@ -63,7 +64,7 @@ func TestDecide(t *testing.T) {
 		for _, phase := range phases() {
 			t.Run(fmt.Sprintf("%s: %s", phase, sentence), func(t *testing.T) {
 				t.Parallel()
-				analysis := &aianalysisv1.AIAnalysis{ObjectMeta: metav1.ObjectMeta{Generation: 1}}
+				analysis := ownedAnalysis("request-uid")
 				analysis.Status.Phase = phase
 				now := began
 				if phase != "" || test.late {
@@ -119,5 +120,37 @@ func TestBoundedAlternatives(t *testing.T) {
 	got := boundedAlternatives(many)
 	if len(got) != mostAlternatives || got[0].Name != "p0" || got[1].Name != "p1" || len(got[1].WhyNot) > longestWhyNot {
 		t.Errorf("got %+v", got)
+	}
+}
+
+// ownedAnalysis names the request with UID request-uid, and is owned by the one with UID owner.
+func ownedAnalysis(owner types.UID) *aianalysisv1.AIAnalysis {
+	return &aianalysisv1.AIAnalysis{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: "shop", Name: "a", Generation: 1,
+			OwnerReferences: []metav1.OwnerReference{{Kind: "RemediationRequest", Name: "stuck", UID: owner, Controller: new(true)}},
+		},
+		Spec: aianalysisv1.AIAnalysisSpec{RemediationRequestRef: shared.ObjectReference{Name: "stuck", UID: "request-uid"}},
+	}
+}
+
+// TestWithoutItsRequest has an analysis that lost its request, in every phase.
+func TestWithoutItsRequest(t *testing.T) {
+	t.Parallel()
+	for _, phase := range phases() {
+		analysis := ownedAnalysis("another-uid")
+		analysis.Status.Phase = phase
+		d := decide(Snapshot{analysis: analysis}, began)
+		if err := transitions().Check(phase, d.status.Phase); err != nil {
+			t.Error(err)
+		}
+		want := phase
+		if !phase.Terminal() {
+			want = aianalysisv1.PhaseFailed
+		}
+		if d.status.Phase != want || d.retry != nil || !meta.IsStatusConditionTrue(d.status.Conditions, shared.ConditionOrphaned) ||
+			meta.IsStatusConditionTrue(d.status.Conditions, shared.ConditionStalled) == phase.Terminal() {
+			t.Errorf("%q: got %q with %+v", phase, d.status.Phase, d.status.Conditions)
+		}
 	}
 }

@@ -13,16 +13,22 @@ import (
 const (
 	EventAnalysisCompleted = "AnalysisCompleted"
 	EventAnalysisFailed    = "AnalysisFailed"
+	// EventOrphaned tells that the analysis is no longer the child of the request that it names.
+	EventOrphaned = "Orphaned"
 )
 
 const (
 	actionAnalyze = "Analyze"
+	actionWatch   = "Watch"
 	longestNote   = 1024
 )
 
-// announce tells of the end of an analysis, after it was recorded.
-func (r *Reconciler) announce(before aianalysisv1.AnalysisPhase, after *aianalysisv1.AIAnalysis) {
-	if before.Terminal() || !after.Status.Phase.Terminal() {
+// announce tells of the end of an analysis, and that its request is lost, after it was recorded.
+func (r *Reconciler) announce(before, after *aianalysisv1.AIAnalysis) {
+	if orphan := machinery.BecameOrphan(before.Status.Conditions, after.Status.Conditions); orphan != nil {
+		r.Recorder.Eventf(after, nil, corev1.EventTypeWarning, EventOrphaned, actionWatch, "%s", orphan.Message)
+	}
+	if before.Status.Phase.Terminal() || !after.Status.Phase.Terminal() {
 		return
 	}
 	eventType, reason := corev1.EventTypeNormal, EventAnalysisCompleted

@@ -33,7 +33,7 @@ func FuzzConclusion(f *testing.F) {
 		if err := decoder.Decode(&conclusion); err != nil {
 			return
 		}
-		s := Snapshot{analysis: &aianalysisv1.AIAnalysis{}, provider: "oracle", conclusion: conclusion}
+		s := Snapshot{analysis: ownedAnalysis("request-uid"), provider: "oracle", conclusion: conclusion}
 		if failed != "" {
 			s.err = errors.New(failed)
 		}

@@ -57,12 +57,12 @@ type Reconciler struct {
 	Provider Provider
 }
 
-// SetupWithManager registers the controller. An analysis needs nothing but its own spec, so only its creation wakes it.
+// SetupWithManager registers the controller. An analysis needs nothing but its own spec, so only its creation wakes it, and the loss of its request.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, options controller.Options) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("aianalysis").
 		WithOptions(options).
-		For(&aianalysisv1.AIAnalysis{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		For(&aianalysisv1.AIAnalysis{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, machinery.OwnersChanged()))).
 		Complete(r)
 }
 
@@ -76,10 +76,13 @@ func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request) machin
 	if err := r.Clients.Cached.Get(ctx, request.NamespacedName, &analysis); err != nil {
 		return machinery.Transient(client.IgnoreNotFound(err))
 	}
-	if !analysis.DeletionTimestamp.IsZero() || analysis.Status.Phase.Terminal() {
+	if !analysis.DeletionTimestamp.IsZero() {
 		return machinery.Done()
 	}
-	snapshot := r.gather(ctx, &analysis)
+	snapshot := Snapshot{analysis: &analysis}
+	if !analysis.Status.Phase.Terminal() && machinery.Orphaned(&analysis, analysis.Spec.RemediationRequestRef) == "" {
+		snapshot = r.gather(ctx, &analysis)
+	}
 	next := decide(snapshot, r.Clock.Now())
 	err := r.record(ctx, &analysis, next)
 	if apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.IsRequestEntityTooLargeError(err) {
@@ -106,7 +109,7 @@ func (r *Reconciler) record(ctx context.Context, analysis *aianalysisv1.AIAnalys
 	after.Status = next.status
 	written, err := machinery.Record(ctx, r.Clients.Cached, analysis, after)
 	if written {
-		r.announce(analysis.Status.Phase, after)
+		r.announce(analysis, after)
 	}
 	return err
 }

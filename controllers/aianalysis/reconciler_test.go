@@ -8,7 +8,6 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -54,7 +53,7 @@ func TestAnAnswerThatTheAPIRefusesEndsTheAnalysis(t *testing.T) {
 			if err := aianalysisv1.AddToScheme(scheme); err != nil {
 				t.Fatal(err)
 			}
-			analysis := &aianalysisv1.AIAnalysis{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "a", Generation: 1}}
+			analysis := ownedAnalysis("request-uid")
 			writes := 0
 			c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(analysis).WithStatusSubresource(analysis).WithInterceptorFuncs(interceptor.Funcs{
 				SubResourceUpdate: func(ctx context.Context, c client.Client, sub string, object client.Object, options ...client.SubResourceUpdateOption) error {

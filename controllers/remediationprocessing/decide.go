@@ -10,22 +10,26 @@ import (
 )
 
 // transitions are the phases that may follow each phase. Nothing waits between reading and classifying, so an examination
-// usually goes from nothing to completed in one write. It never fails: what is missing is named.
+// usually goes from nothing to completed in one write. What is missing is named; only one that has lost its request fails.
 func transitions() machinery.Table[remediationprocessingv1.ProcessingPhase] {
 	return machinery.Table[remediationprocessingv1.ProcessingPhase]{
 		"": {
 			remediationprocessingv1.PhaseEnriching, remediationprocessingv1.PhaseClassifying, remediationprocessingv1.PhaseCompleted,
+			remediationprocessingv1.PhaseFailed,
 		},
 		remediationprocessingv1.PhasePending: {
 			remediationprocessingv1.PhaseEnriching, remediationprocessingv1.PhaseClassifying, remediationprocessingv1.PhaseCompleted,
+			remediationprocessingv1.PhaseFailed,
 		},
 		remediationprocessingv1.PhaseEnriching: {
-			remediationprocessingv1.PhaseClassifying, remediationprocessingv1.PhaseCompleted,
+			remediationprocessingv1.PhaseClassifying, remediationprocessingv1.PhaseCompleted, remediationprocessingv1.PhaseFailed,
 		},
 		// A target that could be read once need not be readable again while policies are being loaded.
-		remediationprocessingv1.PhaseClassifying: {remediationprocessingv1.PhaseEnriching, remediationprocessingv1.PhaseCompleted},
-		remediationprocessingv1.PhaseCompleted:   {},
-		remediationprocessingv1.PhaseFailed:      {},
+		remediationprocessingv1.PhaseClassifying: {
+			remediationprocessingv1.PhaseEnriching, remediationprocessingv1.PhaseCompleted, remediationprocessingv1.PhaseFailed,
+		},
+		remediationprocessingv1.PhaseCompleted: {},
+		remediationprocessingv1.PhaseFailed:    {},
 	}
 }
 
@@ -52,17 +56,24 @@ type decision struct {
 // decide is the next step of an examination.
 func decide(s Snapshot, now time.Time) decision {
 	status := *s.processing.Status.DeepCopy()
+	stamp := metav1.NewTime(now)
+	conditions := machinery.ConditionsOf(&status.Conditions, s.processing.Generation, stamp)
+	orphaned := machinery.Orphaned(s.processing, s.processing.Spec.RemediationRequestRef)
+	conditions.ReportOrphan(orphaned)
 	switch status.Phase {
 	case "", remediationprocessingv1.PhasePending, remediationprocessingv1.PhaseEnriching, remediationprocessingv1.PhaseClassifying:
 	case remediationprocessingv1.PhaseCompleted, remediationprocessingv1.PhaseFailed:
 		return decision{status: status}
 	}
-	stamp := metav1.NewTime(now)
 	if status.StartTime == nil {
 		status.StartTime = &stamp
 	}
 	status.ObservedGeneration = s.processing.Generation
-	conditions := machinery.ConditionsOf(&status.Conditions, s.processing.Generation, stamp)
+	if orphaned != "" {
+		status.Phase, status.CompletionTime = remediationprocessingv1.PhaseFailed, &stamp
+		conditions.Failed(machinery.ReasonNotOwned, "Nobody waits for what would be found: "+orphaned+".")
+		return decision{status: status}
+	}
 	patient := now.Before(status.StartTime.Add(patience))
 	switch {
 	case s.unread != nil && patient:

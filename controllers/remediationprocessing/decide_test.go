@@ -82,7 +82,9 @@ func TestDecide(t *testing.T) {
 			t.Run(fmt.Sprintf("%s: %s", phase, sentence), func(t *testing.T) {
 				t.Parallel()
 				s, now := test.snapshot, began
-				s.processing = &remediationprocessingv1.RemediationProcessing{ObjectMeta: metav1.ObjectMeta{Generation: 1}}
+				s.processing = &remediationprocessingv1.RemediationProcessing{ObjectMeta: childOf("stuck", "request-uid")}
+				s.processing.Generation = 1
+				s.processing.Spec.RemediationRequestRef = shared.ObjectReference{Name: "stuck", UID: "request-uid"}
 				s.processing.Status.Phase = phase
 				if phase != "" || test.after > 0 {
 					s.processing.Status.StartTime = new(metav1.NewTime(began))
@@ -117,6 +119,33 @@ func TestDecide(t *testing.T) {
 					t.Error("it is stalled")
 				}
 			})
+		}
+	}
+}
+
+// TestWithoutItsRequest has an examination that lost its request, in every phase.
+func TestWithoutItsRequest(t *testing.T) {
+	t.Parallel()
+	for _, phase := range phases() {
+		processing := &remediationprocessingv1.RemediationProcessing{ObjectMeta: childOf("stuck", "another-uid")}
+		processing.Spec.RemediationRequestRef = shared.ObjectReference{Name: "stuck", UID: "request-uid"}
+		processing.Status.Phase = phase
+		d := decide(Snapshot{processing: processing}, began)
+		if err := transitions().Check(phase, d.status.Phase); err != nil {
+			t.Error(err)
+		}
+		want := phase
+		if !phase.Terminal() {
+			want = remediationprocessingv1.PhaseFailed
+		}
+		if d.status.Phase != want || d.retry != nil || !meta.IsStatusConditionTrue(d.status.Conditions, shared.ConditionOrphaned) ||
+			meta.IsStatusConditionTrue(d.status.Conditions, shared.ConditionStalled) == phase.Terminal() {
+			t.Errorf("%q: got %q with %+v", phase, d.status.Phase, d.status.Conditions)
+		}
+		processing.Status = d.status
+		processing.OwnerReferences = childOf("stuck", "request-uid").OwnerReferences
+		if d := decide(Snapshot{processing: processing}, began); !meta.IsStatusConditionFalse(d.status.Conditions, shared.ConditionOrphaned) {
+			t.Errorf("%q, owned again: got %+v", phase, d.status.Conditions)
 		}
 	}
 }

@@ -13,14 +13,21 @@ import (
 // next phase tells it.
 const EventDegraded = "Degraded"
 
+// EventOrphaned tells that the examination is no longer the child of the request that it names.
+const EventOrphaned = "Orphaned"
+
 const (
 	actionExamine = "Examine"
+	actionWatch   = "Watch"
 	longestNote   = 1024
 )
 
-// announce tells what could not be read, after it was recorded.
-func (r *Reconciler) announce(before remediationprocessingv1.ProcessingPhase, after *remediationprocessingv1.RemediationProcessing) {
-	if before.Terminal() || !after.Status.Phase.Terminal() || !after.Status.Degraded {
+// announce tells what could not be read, and that the request is lost, after it was recorded.
+func (r *Reconciler) announce(before, after *remediationprocessingv1.RemediationProcessing) {
+	if orphan := machinery.BecameOrphan(before.Status.Conditions, after.Status.Conditions); orphan != nil {
+		r.Recorder.Eventf(after, nil, corev1.EventTypeWarning, EventOrphaned, actionWatch, "%s", orphan.Message)
+	}
+	if before.Status.Phase.Terminal() || !after.Status.Phase.Terminal() || !after.Status.Degraded {
 		return
 	}
 	note := "Some facts about " + after.Spec.Target.String() + " could not be read: " + strings.Join(after.Status.DegradedReasons, "; ")

@@ -47,12 +47,12 @@ type Reconciler struct {
 	Classifier Classifier
 }
 
-// SetupWithManager registers the controller. An examination is of one moment, so only its creation wakes it.
+// SetupWithManager registers the controller. An examination is of one moment, so only its creation wakes it, and the loss of its request.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, options controller.Options) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("remediationprocessing").
 		WithOptions(options).
-		For(&remediationprocessingv1.RemediationProcessing{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		For(&remediationprocessingv1.RemediationProcessing{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, machinery.OwnersChanged()))).
 		Complete(r)
 }
 
@@ -66,10 +66,14 @@ func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request) machin
 	if err := r.Clients.Cached.Get(ctx, request.NamespacedName, &processing); err != nil {
 		return machinery.Transient(client.IgnoreNotFound(err))
 	}
-	if !processing.DeletionTimestamp.IsZero() || processing.Status.Phase.Terminal() {
+	if !processing.DeletionTimestamp.IsZero() {
 		return machinery.Done()
 	}
-	next := decide(r.gather(ctx, &processing), r.Clock.Now())
+	snapshot := Snapshot{processing: &processing}
+	if !processing.Status.Phase.Terminal() && machinery.Orphaned(&processing, processing.Spec.RemediationRequestRef) == "" {
+		snapshot = r.gather(ctx, &processing)
+	}
+	next := decide(snapshot, r.Clock.Now())
 	if err := transitions().Check(processing.Status.Phase, next.status.Phase); err != nil {
 		return machinery.Stalled(err)
 	}
@@ -80,7 +84,7 @@ func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request) machin
 		return machinery.Transient(client.IgnoreNotFound(err))
 	}
 	if written {
-		r.announce(processing.Status.Phase, after)
+		r.announce(&processing, after)
 	}
 	return machinery.Transient(next.retry)
 }

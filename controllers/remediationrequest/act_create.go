@@ -64,10 +64,10 @@ func (r *Reconciler) createWorkflow(ctx context.Context, child *workflowexecutio
 	want := child.Spec
 	return machinery.EnsureChild(ctx, r.Clients.Cached, r.Clients.Live, child, &workflowexecutionv1.WorkflowExecution{},
 		func(have *workflowexecutionv1.WorkflowExecution) error {
-			ref, definition := have.Spec.RemediationRequestRef, have.Spec.WorkflowDefinition
-			if ref == nil || *ref != *want.RemediationRequestRef || definition == nil ||
-				definition.Name != want.WorkflowDefinition.Name || len(definition.Steps) != len(want.WorkflowDefinition.Steps) {
-				return errors.New("its request or definition is another one")
+			// What admission and the schema fill in is not asked for; all that is asked for must be there, and no step more.
+			definition := have.Spec.WorkflowDefinition
+			if definition == nil || len(definition.Steps) != len(want.WorkflowDefinition.Steps) || !equality.Semantic.DeepDerivative(want, have.Spec) {
+				return errors.New("its request, definition or strategy is another one")
 			}
 			return nil
 		})

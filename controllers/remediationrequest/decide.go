@@ -207,6 +207,8 @@ func (d *decider) process() {
 	name := shared.ProcessingName(d.request.Name, d.status.RecoveryAttempts)
 	found := d.Snapshot.processing
 	switch {
+	case found.lost != nil:
+		d.lostChild(kindProcessing, name, found.foreign)
 	case found.foreign != "":
 		d.foreign(kindProcessing, name, found.foreign)
 	case found.object == nil && hasAttempt(d.status.RemediationProcessingRefs, name):
@@ -263,6 +265,8 @@ func (d *decider) analyze() {
 	name := shared.AnalysisName(d.request.Name, d.status.RecoveryAttempts)
 	found := d.Snapshot.analysis
 	switch {
+	case found.lost != nil:
+		d.lostChild(kindAnalysis, name, found.foreign)
 	case found.foreign != "":
 		d.foreign(kindAnalysis, name, found.foreign)
 	case found.object != nil:
@@ -329,6 +333,8 @@ func (d *decider) execute() {
 	name := shared.WorkflowName(d.request.Name, d.status.RecoveryAttempts)
 	found := d.Snapshot.workflow
 	switch {
+	case found.lost != nil:
+		d.lostWorkflow(found.lost, found.foreign)
 	case found.foreign != "":
 		d.foreign(kindWorkflow, name, found.foreign)
 	case found.object != nil:
@@ -368,7 +374,7 @@ func (d *decider) finished() {
 		d.retry = d.unread
 		return
 	}
-	if workflow := d.Snapshot.workflow.object; workflow != nil {
+	if workflow := cmp.Or(d.Snapshot.workflow.object, d.Snapshot.workflow.lost); workflow != nil {
 		if !workflow.Status.Phase.Terminal() {
 			return
 		}

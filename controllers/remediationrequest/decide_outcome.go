@@ -228,8 +228,25 @@ func (d *decider) gone(kind, name string) {
 
 func (d *decider) foreign(kind, name, why string) {
 	d.escalate(remediationv1.OutcomeManualReviewRequired, ReasonChildForeign,
-		fmt.Sprintf("%s %s exists and is not a child of this request: %s. Delete it and make a new request. Look at it with: %s",
+		fmt.Sprintf("%s %s exists and is not a child of this request: %s. Make a new request, under another name if that is to stay. Look at it with: %s",
 			kind, name, why, d.look(resourceOf(kind), name)))
+}
+
+// lostChild ends a request whose child was taken from it: its garbage is no longer collected with the request, and nobody can say
+// what else was changed.
+func (d *decider) lostChild(kind, name, why string) {
+	d.escalate(remediationv1.OutcomeManualReviewRequired, ReasonChildForeign,
+		fmt.Sprintf("%s %s is no longer a child of this request: %s. Make a new request. Look at it with: %s", kind, name, why, d.look(resourceOf(kind), name)))
+}
+
+// lostWorkflow ends the request; the workflow goes on by its own rules, and its end is still recorded.
+func (d *decider) lostWorkflow(workflow *workflowexecutionv1.WorkflowExecution, why string) {
+	d.refer(workflow)
+	message := fmt.Sprintf("%s %s is no longer a child of this request: %s.", kindWorkflow, workflow.Name, why)
+	if !workflow.Status.Phase.Terminal() {
+		message += " What it has begun it finishes, or undoes, by itself; no other plan is tried."
+	}
+	d.escalate(remediationv1.OutcomeManualReviewRequired, ReasonChildForeign, message+" Look at it with: "+d.look(resourceWorkflow, workflow.Name))
 }
 
 func (d *decider) refused() {

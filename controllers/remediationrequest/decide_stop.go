@@ -29,6 +29,8 @@ func (d *decider) stop() {
 	}
 	name := shared.WorkflowName(d.request.Name, d.status.RecoveryAttempts)
 	switch found := d.Snapshot.workflow; {
+	case found.lost != nil:
+		d.lostWorkflow(found.lost, found.foreign)
 	case found.foreign != "":
 		d.foreign(kindWorkflow, name, found.foreign)
 	case found.object != nil && found.object.Status.Phase.Terminal():

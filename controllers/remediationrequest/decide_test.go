@@ -292,6 +292,12 @@ func rows() map[string]row {
 			phase: remediationv1.PhaseProcessing, snapshot: Snapshot{processing: child[remediationprocessingv1.RemediationProcessing]{foreign: "its controller is nobody"}},
 			wantPhase: failed, wantOutcome: review, wantReason: ReasonChildForeign,
 		},
+		"processing whose child lost its owner reference fails": {
+			phase: remediationv1.PhaseProcessing, snapshot: Snapshot{processing: child[remediationprocessingv1.RemediationProcessing]{
+				foreign: "its controller is nobody", lost: processingIn(remediationprocessingv1.PhaseFailed),
+			}},
+			wantPhase: failed, wantOutcome: review, wantReason: ReasonChildForeign,
+		},
 		"processing whose child is refused fails": {
 			phase: remediationv1.PhaseProcessing, snapshot: Snapshot{refusal: errors.New("denied by policy")},
 			wantPhase: failed, wantOutcome: review, wantReason: ReasonChildRefused,
@@ -368,6 +374,12 @@ func rows() map[string]row {
 		"analyzing whose child is gone fails": {
 			phase: remediationv1.PhaseAnalyzing, modify: named, snapshot: processingOf(processingIn(remediationprocessingv1.PhaseCompleted)),
 			wantPhase: failed, wantOutcome: review, wantReason: ReasonChildGone,
+		},
+		"analyzing whose child lost its owner reference fails": {
+			phase: remediationv1.PhaseAnalyzing, snapshot: Snapshot{analysis: child[aianalysisv1.AIAnalysis]{
+				foreign: "its controller is nobody", lost: analysisIn(aianalysisv1.PhaseCompleted),
+			}},
+			wantPhase: failed, wantOutcome: review, wantReason: ReasonChildForeign,
 		},
 		"analyzing with a foreign child fails": {
 			phase: remediationv1.PhaseAnalyzing, snapshot: Snapshot{analysis: child[aianalysisv1.AIAnalysis]{foreign: "its controller is nobody"}},
@@ -447,6 +459,21 @@ func rows() map[string]row {
 		"executing whose child is gone fails": {
 			phase: remediationv1.PhaseExecuting, modify: named, snapshot: analysisOf(analysisIn(aianalysisv1.PhaseCompleted)),
 			wantPhase: failed, wantOutcome: review, wantReason: ReasonChildGone,
+		},
+		"executing whose child lost its owner reference fails, and names it": {
+			phase: remediationv1.PhaseExecuting, snapshot: Snapshot{workflow: child[workflowexecutionv1.WorkflowExecution]{
+				foreign: "its controller is nobody", lost: workflowIn(workflowexecutionv1.PhaseExecuting, ""),
+			}},
+			wantPhase: failed, wantOutcome: review, wantReason: ReasonChildForeign,
+			want: func(t *testing.T, d decision) {
+				t.Helper()
+				if refs := d.status.WorkflowExecutionRefs; len(refs) != 1 || refs[0].Outcome != remediationv1.OutcomeInProgress {
+					t.Errorf("refs are %+v", refs)
+				}
+				if !strings.Contains(d.status.EscalationReason, "by itself") {
+					t.Errorf("the reason is %q", d.status.EscalationReason)
+				}
+			},
 		},
 		"executing with a foreign child fails": {
 			phase: remediationv1.PhaseExecuting, snapshot: Snapshot{workflow: child[workflowexecutionv1.WorkflowExecution]{foreign: "its controller is nobody"}},

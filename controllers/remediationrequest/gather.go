@@ -54,6 +54,8 @@ type child[T any] struct {
 	object *T
 	// foreign says why an object of that name is not ours.
 	foreign string
+	// lost is the object that is foreign although it was made for this request: its owner reference was taken away.
+	lost *T
 }
 
 // gather reads what the phase needs, and nothing else.
@@ -155,10 +157,29 @@ func readChild[T any, P interface {
 	case err != nil:
 		return child[T]{}, fmt.Errorf("reading %T %s: %w", object, name, err)
 	case !machinery.OwnedBy(object, request):
-		return child[T]{foreign: "its controller is " + controllerText(object)}, nil
+		found := child[T]{foreign: "its controller is " + controllerText(object)}
+		if requestOf(object).UID == request.UID {
+			found.lost = object
+		}
+		return found, nil
 	default:
 		return child[T]{object: object}, nil
 	}
+}
+
+// requestOf is the request that a child names. Unlike its owner references it cannot change.
+func requestOf(object client.Object) shared.ObjectReference {
+	switch child := object.(type) {
+	case *remediationprocessingv1.RemediationProcessing:
+		return child.Spec.RemediationRequestRef
+	case *aianalysisv1.AIAnalysis:
+		return child.Spec.RemediationRequestRef
+	case *workflowexecutionv1.WorkflowExecution:
+		if child.Spec.RemediationRequestRef != nil {
+			return *child.Spec.RemediationRequestRef
+		}
+	}
+	return shared.ObjectReference{}
 }
 
 func controllerText(object metav1.Object) string {

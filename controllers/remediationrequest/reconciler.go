@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -43,7 +44,7 @@ type Reconciler struct {
 }
 
 // SetupWithManager registers the controller. A request wakes it when it is made or changed by someone else; a child when it
-// has something to say that a decision rests on.
+// has something to say that a decision rests on, is gone, or has another owner.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, options controller.Options) error {
 	processingEnded := ends(func(p *remediationprocessingv1.RemediationProcessing) bool { return p.Status.Phase.Terminal() })
 	analysisEnded := ends(func(a *aianalysisv1.AIAnalysis) bool { return a.Status.Phase.Terminal() })
@@ -51,10 +52,19 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, options controller.Optio
 		Named("remediationrequest").
 		WithOptions(options).
 		For(&remediationv1.RemediationRequest{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, notificationEnds()))).
-		Owns(&remediationprocessingv1.RemediationProcessing{}, builder.WithPredicates(processingEnded)).
-		Owns(&aianalysisv1.AIAnalysis{}, builder.WithPredicates(analysisEnded)).
-		Owns(&workflowexecutionv1.WorkflowExecution{}, builder.WithPredicates(workflowMoves())).
+		Watches(&remediationprocessingv1.RemediationProcessing{}, handler.EnqueueRequestsFromMapFunc(namedRequest), builder.WithPredicates(predicate.Or(processingEnded, machinery.OwnersChanged()))).
+		Watches(&aianalysisv1.AIAnalysis{}, handler.EnqueueRequestsFromMapFunc(namedRequest), builder.WithPredicates(predicate.Or(analysisEnded, machinery.OwnersChanged()))).
+		Watches(&workflowexecutionv1.WorkflowExecution{}, handler.EnqueueRequestsFromMapFunc(namedRequest), builder.WithPredicates(predicate.Or(workflowMoves(), machinery.OwnersChanged()))).
 		Complete(r)
+}
+
+// namedRequest is the request that a child names.
+func namedRequest(_ context.Context, child client.Object) []reconcile.Request {
+	request := requestOf(child)
+	if request.Name == "" {
+		return nil
+	}
+	return []reconcile.Request{{NamespacedName: client.ObjectKey{Namespace: child.GetNamespace(), Name: request.Name}}}
 }
 
 // notificationEnds lets pass that people were told, or that this was given up.

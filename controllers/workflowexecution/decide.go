@@ -79,6 +79,8 @@ func decide(s snapshot, now time.Time) decision {
 		d.release = true
 		return d.decision
 	}
+	// Whoever has begun goes on without its request: what is half done is finished, or undone, by the workflow's own rules.
+	d.conditions.ReportOrphan(orphaned(s.workflow))
 	switch s.workflow.Status.Phase {
 	case "", workflowexecutionv1.PhasePlanning:
 		d.plan()
@@ -128,11 +130,7 @@ func (d *decider) start() {
 
 func (d *decider) plan() {
 	d.start()
-	if d.stopBefore() || d.suspend() {
-		return
-	}
-	if problem := orphaned(d.workflow); problem != "" {
-		d.fail(noStep, shared.ErrorValidation, problem)
+	if d.stopBefore() || d.failOrphan() || d.suspend() {
 		return
 	}
 	if undoesAnother(d.workflow) && !d.planUndo() {
@@ -174,19 +172,19 @@ func (d *decider) definitions() []shared.Step {
 
 // orphaned says why the workflow is not the child of the request that it names; empty when it is, or names none.
 func orphaned(workflow *workflowexecutionv1.WorkflowExecution) string {
-	ref := workflow.Spec.RemediationRequestRef
-	if ref == nil {
+	if workflow.Spec.RemediationRequestRef == nil {
 		return ""
 	}
-	owner := metav1.GetControllerOf(workflow)
-	switch {
-	case owner == nil:
-		return fmt.Sprintf("spec.remediationRequestRef names %s, but the workflow has no controller owner reference to it", ref.Name)
-	case owner.Kind != "RemediationRequest" || owner.Name != ref.Name || owner.UID != ref.UID:
-		return fmt.Sprintf("spec.remediationRequestRef names %s with UID %s, but the controller is %s %s with UID %s", ref.Name, ref.UID, owner.Kind, owner.Name, owner.UID)
-	default:
-		return ""
+	return machinery.Orphaned(workflow, *workflow.Spec.RemediationRequestRef)
+}
+
+// failOrphan ends a workflow that has lost its request before any of its steps ran.
+func (d *decider) failOrphan() bool {
+	problem := orphaned(d.workflow)
+	if problem != "" {
+		d.fail(noStep, shared.ErrorValidation, problem)
 	}
+	return problem != ""
 }
 
 func plannedTargets(steps []shared.Step) []workflowexecutionv1.PlannedTarget {
@@ -237,7 +235,7 @@ func pendingSteps(steps []shared.Step) []workflowexecutionv1.StepStatus {
 
 // validate lets the workflow run when every step could be prepared and the gate allowed every one.
 func (d *decider) validate() {
-	if d.stopBefore() || d.suspend() {
+	if d.stopBefore() || d.failOrphan() || d.suspend() {
 		return
 	}
 	if why := awaitsLock(d.workflow); why != "" && !d.now.Time.Before(phaseDeadline(d.workflow)) {

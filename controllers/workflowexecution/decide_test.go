@@ -172,6 +172,42 @@ func TestPlanningRefuses(t *testing.T) {
 	})
 }
 
+func TestAWorkflowThatLosesItsRequest(t *testing.T) {
+	owned := func(c *scenario) {
+		c.s.workflow.Spec.RemediationRequestRef = &shared.ObjectReference{Name: "r", UID: "uid-r"}
+		c.s.workflow.OwnerReferences = []metav1.OwnerReference{{Kind: "RemediationRequest", Name: "r", UID: "uid-r", Controller: new(true)}}
+	}
+	lose := func(c *scenario) { c.s.workflow.OwnerReferences = nil }
+	t.Run("before it has begun fails", func(t *testing.T) {
+		c := newScenario(t, scale("a", "x"))
+		owned(c)
+		c.decide()
+		lose(c.allowed())
+		status := c.decide()
+		c.wantFailed(shared.ErrorValidation, nil)
+		if len(c.last.create) > 0 || !meta.IsStatusConditionTrue(status.Conditions, shared.ConditionOrphaned) {
+			t.Errorf("got %+v", status)
+		}
+	})
+	t.Run("in the middle goes on, and says so", func(t *testing.T) {
+		c := newScenario(t, scale("a", "x"), scale("b", "y", "a"))
+		owned(c)
+		c.decide()
+		c.allowed()
+		if status := c.decide(); status.Phase != workflowexecutionv1.PhaseExecuting || meta.FindStatusCondition(status.Conditions, shared.ConditionOrphaned) != nil {
+			t.Fatalf("got %+v", status)
+		}
+		lose(c)
+		if status := c.decide(); status.Phase != workflowexecutionv1.PhaseExecuting || !meta.IsStatusConditionTrue(status.Conditions, shared.ConditionOrphaned) {
+			t.Errorf("got %+v", status)
+		}
+		owned(c)
+		if status := c.decide(); !meta.IsStatusConditionFalse(status.Conditions, shared.ConditionOrphaned) {
+			t.Errorf("got %+v", status)
+		}
+	})
+}
+
 func TestValidatingRefuses(t *testing.T) {
 	for sentence, test := range map[string]struct {
 		change    func(*scenario)

@@ -33,6 +33,8 @@ const (
 	EventDeleted           = "WorkflowExecutionDeleted"
 	// EventNotRolledBack is about a namespace: in one that is being deleted no event can be created either.
 	EventNotRolledBack = "NotRolledBack"
+	// EventOrphaned tells that the workflow is no longer the child of the request that it names.
+	EventOrphaned = "Orphaned"
 )
 
 // announce tells of what the status write changed, as events and metrics.
@@ -46,6 +48,9 @@ func (r *Reconciler) announce(before *workflowexecutionv1.WorkflowExecution, nex
 	}
 	for i := range after.Steps {
 		r.announceStep(before, i, after.Steps[i])
+	}
+	if orphan := machinery.BecameOrphan(before.Status.Conditions, after.Conditions); orphan != nil {
+		r.event(before, corev1.EventTypeWarning, EventOrphaned, "Watch", "%s", machinery.Cut(orphan.Message, maxNote))
 	}
 	r.announceHold(before, after)
 	r.announceApproval(before, after)

@@ -14,20 +14,24 @@ import (
 	. "github.com/onsi/gomega"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	aianalysisv1 "kubernaut.io/kubernaut/api/aianalysis/v1"
 	remediationv1 "kubernaut.io/kubernaut/api/remediation/v1"
+	remediationprocessingv1 "kubernaut.io/kubernaut/api/remediationprocessing/v1"
 	safetyv1alpha1 "kubernaut.io/kubernaut/api/safety/v1alpha1"
 	"kubernaut.io/kubernaut/api/shared"
 	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
 	"kubernaut.io/kubernaut/controllers/notification"
 	"kubernaut.io/kubernaut/controllers/remediationrequest"
+	"kubernaut.io/kubernaut/controllers/workflowexecution"
 	"kubernaut.io/kubernaut/test/builders"
 	"kubernaut.io/kubernaut/test/cluster"
 )
@@ -198,6 +202,27 @@ var _ = Describe("A request that is stopped", func() {
 	})
 })
 
+// disown takes the owner references from an object, as the garbage collector does when its owner is deleted with --cascade=orphan.
+func disown(ctx context.Context, object client.Object) {
+	GinkgoHelper()
+	Expect(server.Admin.Patch(ctx, object, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"ownerReferences":null}}`)))).To(Succeed())
+}
+
+// expectOrphaned checks that an object says that it has lost its request, as a condition and by an event.
+func expectOrphaned(ctx context.Context, object client.Object, conditions func() []metav1.Condition) {
+	GinkgoHelper()
+	Eventually(func(g Gomega) {
+		g.Expect(server.Admin.Get(ctx, client.ObjectKeyFromObject(object), object)).To(Succeed())
+		orphaned := meta.FindStatusCondition(conditions(), shared.ConditionOrphaned)
+		g.Expect(orphaned).NotTo(BeNil())
+		g.Expect(orphaned.Status).To(Equal(metav1.ConditionTrue))
+		g.Expect(orphaned.Message).To(ContainSubstring("no controller owner reference"))
+		var told eventsv1.EventList
+		g.Expect(server.Admin.List(ctx, &told, client.InNamespace(object.GetNamespace()), client.MatchingFields{"reason": workflowexecution.EventOrphaned})).To(Succeed())
+		g.Expect(told.Items).To(ContainElement(HaveField("Regarding.UID", object.GetUID())))
+	}).WithTimeout(soon).WithPolling(poll).Should(Succeed())
+}
+
 var _ = Describe("A request that loses a child", func() {
 	It("notices at once that its workflow was deleted", func(ctx SpecContext) {
 		p := newPlace(ctx, map[string]string{"test.kubernaut.io/flow": "gone"})
@@ -211,6 +236,57 @@ var _ = Describe("A request that loses a child", func() {
 		awaitEnd(ctx, request)
 		expectReason(request, remediationrequest.ReasonChildGone, "WorkflowExecution gone-workflow was deleted while it was needed")
 		expectUntouched(ctx, cart)
+	})
+
+	It("notices at once that its workflow was taken from it, and runs nothing of it", func(ctx SpecContext) {
+		p := newPlace(ctx, map[string]string{"test.kubernaut.io/flow": "taken"})
+		install(ctx, scaleTo("flow-taken", "FlowTaken", 1, "2"))
+		hold(ctx, "flow-taken")
+		cart := p.deploy(ctx, "cart")
+		request := ask(ctx, builders.Request(p.namespace, "taken", "FlowTaken", cart.Target()))
+		disown(ctx, p.awaitWorkflow(ctx, "taken-workflow", isHeld))
+		awaitEnd(ctx, request)
+		expectReason(request, remediationrequest.ReasonChildForeign, "WorkflowExecution taken-workflow is no longer a child of this request: its controller is nobody")
+		workflow := p.awaitWorkflow(ctx, "taken-workflow", inPhase(workflowexecutionv1.PhaseFailed))
+		Expect(workflow.Status.ErrorType).To(Equal(shared.ErrorValidation))
+		expectOrphaned(ctx, workflow, func() []metav1.Condition { return workflow.Status.Conditions })
+		expectUntouched(ctx, cart)
+	})
+
+	It("has what was begun ended by the workflow itself, and records its end", func(ctx SpecContext) {
+		p := newPlace(ctx, nil)
+		install(ctx, scaleTo("flow-alone", "FlowAlone", 1, "2"))
+		cart := p.deploy(ctx, "cart")
+		request := ask(ctx, builders.Request(p.namespace, "alone", "FlowAlone", cart.Target()))
+		disown(ctx, p.awaitWorkflow(ctx, "alone-workflow", inPhase(workflowexecutionv1.PhaseMonitoring)))
+		awaitEnd(ctx, request)
+		expectReason(request, remediationrequest.ReasonChildForeign, "What it has begun it finishes, or undoes, by itself")
+		p.stabilize(ctx, "alone-workflow", cart)
+		workflow := p.awaitWorkflow(ctx, "alone-workflow", inPhase(workflowexecutionv1.PhaseCompleted))
+		Expect(workflow.Status.Outcome).To(Equal(workflowexecutionv1.OutcomeSuccess))
+		expectOrphaned(ctx, workflow, func() []metav1.Condition { return workflow.Status.Conditions })
+		await(ctx, request, func(g Gomega) {
+			g.Expect(request.Status.WorkflowExecutionRefs).To(HaveLen(1))
+			g.Expect(request.Status.WorkflowExecutionRefs[0].Outcome).To(BeEquivalentTo(workflowexecutionv1.OutcomeSuccess))
+		})
+	})
+
+	It("has examination and analysis tell so, when they are over as well", func(ctx SpecContext) {
+		p := newPlace(ctx, nil)
+		install(ctx, scaleTo("flow-orphans", "FlowOrphans", 1, "2"))
+		cart := p.deploy(ctx, "cart")
+		b := builders.Request(p.namespace, "orphans", "FlowOrphans", cart.Target())
+		b.Spec.Mode = shared.ModeDryRun
+		request := ask(ctx, b)
+		awaitEnd(ctx, request)
+		processing := &remediationprocessingv1.RemediationProcessing{ObjectMeta: metav1.ObjectMeta{Namespace: p.namespace, Name: "orphans-processing"}}
+		analysis := &aianalysisv1.AIAnalysis{ObjectMeta: metav1.ObjectMeta{Namespace: p.namespace, Name: "orphans-analysis"}}
+		disown(ctx, processing)
+		disown(ctx, analysis)
+		expectOrphaned(ctx, processing, func() []metav1.Condition { return processing.Status.Conditions })
+		expectOrphaned(ctx, analysis, func() []metav1.Condition { return analysis.Status.Conditions })
+		Expect(processing.Status.Phase).To(Equal(remediationprocessingv1.PhaseCompleted))
+		Expect(analysis.Status.Phase).To(Equal(aianalysisv1.PhaseCompleted))
 	})
 
 	It("is told why it may not have its workflow", func(ctx SpecContext) {
