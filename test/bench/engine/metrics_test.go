@@ -1,11 +1,13 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -36,35 +38,79 @@ type kind struct{ verb, resource, subresource string }
 
 // persisted are the successful writes that were no dry runs, by their kind.
 func (m *metrics) persisted(ctx context.Context) (map[kind]float64, error) {
+	counts := map[kind]float64{}
+	err := m.requests(ctx, func(labels map[string]string, count float64) {
+		if labels["dry_run"] != "" || !strings.HasPrefix(labels["code"], "2") {
+			return
+		}
+		switch labels["verb"] {
+		case http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, "APPLY":
+			counts[kind{labels["verb"], labels["resource"], labels["subresource"]}] += count
+		}
+	})
+	return counts, err
+}
+
+// all are all requests, by what they were.
+func (m *metrics) all(ctx context.Context) (map[string]float64, error) {
+	counts := map[string]float64{}
+	err := m.requests(ctx, func(labels map[string]string, count float64) {
+		what := labels["verb"] + " " + labels["resource"]
+		if labels["subresource"] != "" {
+			what += "/" + labels["subresource"]
+		}
+		if labels["dry_run"] != "" {
+			what += " (dry run)"
+		}
+		if !strings.HasPrefix(labels["code"], "2") {
+			what += " " + labels["code"]
+		}
+		counts[what] += count
+	})
+	return counts, err
+}
+
+// reportAll logs how many requests of which sort there were between two counts, for each of n, and reports their sum.
+func (b *bench) reportAll(first, last map[string]float64, n float64, unit string) {
+	b.Helper()
+	var sorts []string
+	sum := 0.0
+	for sort, count := range last {
+		if each := (count - first[sort]) / n; each >= 0.05 {
+			sorts = append(sorts, sort)
+			sum += each
+		}
+	}
+	slices.SortFunc(sorts, func(x, y string) int { return cmp.Compare(last[y]-first[y], last[x]-first[x]) })
+	for _, sort := range sorts {
+		b.Logf("%7.2f %s", (last[sort]-first[sort])/n, sort)
+	}
+	b.ReportMetric(sum, "requests/"+unit)
+}
+
+// requests calls see with every count of requests, and what was counted.
+func (m *metrics) requests(ctx context.Context, see func(labels map[string]string, count float64)) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, m.url, nil)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	answer, err := m.client.Do(request)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { _ = answer.Body.Close() }()
 	if answer.StatusCode != http.StatusOK {
-		return nil, errors.New(answer.Status)
+		return errors.New(answer.Status)
 	}
 	parser := expfmt.NewTextParser(model.LegacyValidation)
 	families, err := parser.TextToMetricFamilies(answer.Body)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	counts := map[kind]float64{}
 	for _, metric := range families["apiserver_request_total"].GetMetric() {
-		labels := labelsOf(metric)
-		if labels["dry_run"] != "" || !strings.HasPrefix(labels["code"], "2") {
-			continue
-		}
-		switch labels["verb"] {
-		case http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, "APPLY":
-			counts[kind{labels["verb"], labels["resource"], labels["subresource"]}] += metric.GetCounter().GetValue()
-		}
+		see(labelsOf(metric), metric.GetCounter().GetValue())
 	}
-	return counts, nil
+	return nil
 }
 
 func labelsOf(metric *dto.Metric) map[string]string {

@@ -26,6 +26,8 @@ func BenchmarkEngineThroughput(b *testing.B) {
 
 	first, err := c.metrics.persisted(b.Context())
 	check(b, err)
+	firstOfAll, err := c.metrics.all(b.Context())
+	check(b, err)
 	used := c.used()
 	began := time.Now()
 	c.start(throughputWorkflows, throughputSteps)
@@ -33,7 +35,10 @@ func BenchmarkEngineThroughput(b *testing.B) {
 	took := time.Since(began)
 	last, err := c.metrics.persisted(b.Context())
 	check(b, err)
+	lastOfAll, err := c.metrics.all(b.Context())
+	check(b, err)
 	cost := between(first, last)
+	c.reportAll(firstOfAll, lastOfAll, throughputWorkflows, "workflow")
 	c.reportUsed(used, throughputWorkflows, "", "workflow")
 
 	used = c.used()
