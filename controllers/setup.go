@@ -12,6 +12,7 @@ import (
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -60,6 +61,11 @@ const (
 	minBackoff = 5 * time.Millisecond
 	maxBackoff = 15 * time.Second
 )
+
+// Cache is what the cache of the manager holds: of each object no more than is needed. The argument is the namespace of the operator.
+func Cache(namespace string) cache.Options {
+	return cache.Options{DefaultTransform: cache.TransformStripManagedFields(), ByObject: workflowexecution.CachedLocks(namespace)}
+}
 
 // reconciler is what every controller has.
 type reconciler interface {

@@ -58,8 +58,8 @@ func managerRoles() []any {
 		{APIGroups: []string{""}, Resources: []string{"serviceaccounts/token"}, ResourceNames: identity.Controllers(), Verbs: []string{"create"}},
 		// The certificate of the webhooks. A list or watch needs the field selector metadata.name.
 		{APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: []string{webhooks.SecretName}, Verbs: []string{"get", "list", "watch", "update"}},
-		// Leader election, which reports through core events.
-		{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, Verbs: []string{"get", "create", "update"}},
+		// Leader election, which reports through core events; and who holds which lock, which the cache has.
+		{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, Verbs: []string{"get", "list", "watch", "create", "update"}},
 		{APIGroups: []string{""}, Resources: []string{"events"}, Verbs: tells()},
 	}
 	return []any{clusterRole(identity.Manager, rules), localRole(identity.Manager, local)}

@@ -34,8 +34,8 @@ const (
 
 // lockState is what came of taking the locks of a workflow.
 type lockState struct {
-	// heldBy says who holds one of them; empty when the workflow holds all.
-	heldBy string
+	// heldBy says who holds one of them, and lease is the name of that one; empty when the workflow holds all.
+	heldBy, lease string
 	// moved says what has changed each time since the steps were judged; empty when nothing has.
 	moved string
 }
@@ -45,22 +45,21 @@ type lockState struct {
 // Locks are given back only by whoever has just recorded that the workflow waits or is over: what was read of it may be old, and its
 // steps may run already. An error gives none back; it is tried again.
 func (r *Reconciler) lock(ctx context.Context, s *snapshot) error {
-	r.left.set(s.workflow, true)
 	if awaitsLock(s.workflow) != "" {
-		heldBy, err := r.anyHeld(ctx, s.workflow, lockKeys(s))
-		if err != nil || heldBy != "" {
-			s.locks = &lockState{heldBy: heldBy}
+		locks, err := r.anyHeld(ctx, s.workflow, lockKeys(s))
+		if err != nil || locks.heldBy != "" {
+			s.locks = &locks
 			return err
 		}
 	}
 	var moved string
 	for range maxRounds {
-		heldBy, err := r.takeAll(ctx, s.workflow, lockKeys(s))
+		locks, err := r.takeAll(ctx, s.workflow, lockKeys(s))
 		if err != nil {
 			return err
 		}
-		if heldBy != "" {
-			s.locks = &lockState{heldBy: heldBy}
+		if locks.heldBy != "" {
+			s.locks = &locks
 			return nil
 		}
 		if moved, err = r.moved(ctx, s); err != nil {
@@ -159,17 +158,17 @@ func (r *Reconciler) moved(ctx context.Context, s *snapshot) (string, error) {
 }
 
 // takeAll takes locks in their order, so that no two workflows wait for each other, until one is held by another.
-func (r *Reconciler) takeAll(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution, keys []string) (heldBy string, err error) {
+func (r *Reconciler) takeAll(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution, keys []string) (lockState, error) {
 	for _, key := range keys {
-		if heldBy, err = r.take(ctx, workflow, key); err != nil || heldBy != "" {
-			return heldBy, err
+		if heldBy, err := r.take(ctx, workflow, key); err != nil || heldBy != "" {
+			return lockState{heldBy: heldBy, lease: leaseName(key)}, err
 		}
 	}
-	return "", nil
+	return lockState{}, nil
 }
 
 // anyHeld says which of the locks another workflow holds, and takes none: who waits holds none.
-func (r *Reconciler) anyHeld(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution, keys []string) (heldBy string, err error) {
+func (r *Reconciler) anyHeld(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution, keys []string) (lockState, error) {
 	for _, key := range keys {
 		lease := &coordinationv1.Lease{}
 		err := r.Clients.Live.Get(ctx, client.ObjectKey{Namespace: r.Namespace, Name: leaseName(key)}, lease)
@@ -177,13 +176,13 @@ func (r *Reconciler) anyHeld(ctx context.Context, workflow *workflowexecutionv1.
 			continue
 		}
 		if err != nil {
-			return "", describeLock(key, err)
+			return lockState{}, describeLock(key, err)
 		}
-		if heldBy, err = r.holderOf(ctx, workflow, key, lease); err != nil || heldBy != "" {
-			return heldBy, err
+		if heldBy, err := r.holderOf(ctx, workflow, key, lease); err != nil || heldBy != "" {
+			return lockState{heldBy: heldBy, lease: leaseName(key)}, err
 		}
 	}
-	return "", nil
+	return lockState{}, nil
 }
 
 // holderOf says which other workflow holds a lock; empty when it may be had.
@@ -203,11 +202,6 @@ func (r *Reconciler) holderOf(ctx context.Context, workflow *workflowexecutionv1
 		return fmt.Sprintf("%s is locked by %s", key, active), nil
 	}
 	return "", nil
-}
-
-// holder names a workflow on a lock.
-func holder(workflow *workflowexecutionv1.WorkflowExecution) string {
-	return workflow.Namespace + "/" + workflow.Name + "/" + string(workflow.UID)
 }
 
 // take takes one lock, and says who holds it if it cannot. A lock does not expire: it is taken over only from a workflow that a
@@ -257,39 +251,25 @@ func (r *Reconciler) hold(lease *coordinationv1.Lease, workflow *workflowexecuti
 // active says which workflow holds a lock of this identity; empty when it is gone or over. An identity that is none is somebody
 // nobody knows: the lock stays theirs.
 func (r *Reconciler) active(ctx context.Context, identity string) (string, error) {
-	parts := strings.Split(identity, "/")
-	if len(parts) != 3 {
+	by, known := parseHolder(identity)
+	if !known {
 		return fmt.Sprintf("%q, which is no workflow: delete the Lease if nobody needs it", identity), nil
 	}
 	var other workflowexecutionv1.WorkflowExecution
-	err := r.Clients.Live.Get(ctx, client.ObjectKey{Namespace: parts[0], Name: parts[1]}, &other)
+	err := r.Clients.Live.Get(ctx, by.NamespacedName, &other)
 	if apierrors.IsNotFound(err) {
 		return "", nil
 	}
 	if err != nil {
-		return "", fmt.Errorf("reading its holder %s/%s: %w", parts[0], parts[1], err)
+		return "", fmt.Errorf("reading its holder %s: %w", by, err)
 	}
-	if other.UID != types.UID(parts[2]) || other.Status.Phase.Terminal() {
+	if other.UID != by.uid || other.Status.Phase.Terminal() {
 		return "", nil
 	}
-	return "WorkflowExecution " + parts[0] + "/" + parts[1], nil
+	return "WorkflowExecution " + by.String(), nil
 }
 
-// unlock gives back every lock that a workflow holds. One that somebody has taken over is theirs.
-func (r *Reconciler) unlock(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution) error {
-	err := r.releaseAll(ctx, workflow)
-	r.left.set(workflow, err != nil)
-	return err
-}
-
-func (r *Reconciler) releaseAll(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution) error {
-	leases, err := r.locksOf(ctx, workflow)
-	if err != nil {
-		return err
-	}
-	return r.releaseThese(ctx, leases)
-}
-
+// locksOf are the locks of a workflow, read live.
 func (r *Reconciler) locksOf(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution) ([]coordinationv1.Lease, error) {
 	var leases coordinationv1.LeaseList
 	mine := client.MatchingLabels{shared.LabelLockHolder: string(workflow.UID)}

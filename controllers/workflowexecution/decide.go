@@ -102,6 +102,7 @@ func newDecider(s snapshot, now time.Time) *decider {
 	d := &decider{snapshot: s, now: metav1.NewTime(now), definition: s.workflow.Definition()}
 	d.status = *s.workflow.Status.DeepCopy()
 	d.status.ObservedGeneration = s.workflow.Generation
+	d.status.AwaitedLock = "" // whoever still waits says so again
 	d.conditions = machinery.ConditionsOf(&d.status.Conditions, s.workflow.Generation, d.now)
 	return d
 }
@@ -251,6 +252,11 @@ func (d *decider) validate() {
 		return
 	}
 	if d.refusedByPeople() || d.forbidden() {
+		return
+	}
+	if d.stillLocked {
+		d.status.AwaitedLock = d.workflow.Status.AwaitedLock
+		d.wakeAt = phaseDeadline(d.workflow)
 		return
 	}
 	for _, i := range d.graph.Order() {

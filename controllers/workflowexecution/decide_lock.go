@@ -16,6 +16,7 @@ func (d *decider) locked() bool {
 		d.lock = true
 		return false
 	case d.locks.heldBy != "":
+		d.status.AwaitedLock = d.locks.lease
 		d.conditions.False(workflowexecutionv1.ConditionTargetsLocked, ReasonLockedByOther, d.locks.heldBy)
 		d.conditions.Progressing(ReasonLockedByOther, "waiting for a lock: "+d.locks.heldBy)
 		d.wakeAt = phaseDeadline(d.workflow)

@@ -73,7 +73,7 @@ func TestWaitingForALock(t *testing.T) {
 	held := func(t *testing.T) *scenario {
 		t.Helper()
 		c := validating(t)
-		c.s.locks = &lockState{heldBy: "Deployment.apps shop/x is locked by WorkflowExecution shop/other"}
+		c.s.locks = &lockState{heldBy: "Deployment.apps shop/x is locked by WorkflowExecution shop/other", lease: "target-x"}
 		c.decide()
 		c.wantLock(metav1.ConditionFalse, ReasonLockedByOther)
 		return c
@@ -104,6 +104,24 @@ func TestWaitingForALock(t *testing.T) {
 		c := held(t)
 		c.allowed().decide()
 		c.wantLock(metav1.ConditionTrue, ReasonLocked)
+		if got := c.s.workflow.Status.AwaitedLock; got != "" {
+			t.Errorf("it waits for %s", got)
+		}
+	})
+	t.Run("needs no judgement while the lock is held as it was", func(t *testing.T) {
+		c := held(t)
+		before := c.s.workflow.Status.DeepCopy()
+		c.s.steps, c.s.locks, c.s.stillLocked = nil, nil, true
+		after := c.decide()
+		if diff := cmp.Diff(*before, after); diff != "" {
+			t.Errorf("the status has changed:\n%s", diff)
+		}
+		if want := begun.Add(defaultValidation); c.last.lock || c.last.wakeAt.Before(want) {
+			t.Errorf("locks %t, wakes at %s", c.last.lock, c.last.wakeAt)
+		}
+		c.now = c.now.Add(defaultValidation)
+		c.decide()
+		c.wantFailed(shared.ErrorResourceConflict, nil)
 	})
 	t.Run("targets that never rest", func(t *testing.T) {
 		c := validating(t)
@@ -148,9 +166,12 @@ func TestWhatIndexesWaiting(t *testing.T) {
 		t.Errorf("one that is held waits for %q", got)
 	}
 	c = validating(t)
-	c.s.locks = &lockState{heldBy: "x"}
+	c.s.locks = &lockState{heldBy: "x", lease: "target-x"}
 	c.decide()
-	if got := waits(c); got != waitingLock {
-		t.Errorf("one that waits for a lock waits for %q", got)
+	if diff := cmp.Diff([]string{"target-x"}, awaitedLocks(c.s.workflow)); diff != "" {
+		t.Errorf("it is not found by its lock (-want +got):\n%s", diff)
+	}
+	if got := waits(c); got != "" {
+		t.Errorf("one that waits for a lock is woken by a change of the policies: %q", got)
 	}
 }

@@ -50,8 +50,10 @@ type snapshot struct {
 	owners map[types.UID][]shared.OwnedObject
 	// approval is the ApprovalRequest that the status names; only while validating.
 	approval approvalState
-	// locksLeft says that the workflow is over, and that giving back its locks has failed.
+	// locksLeft says that the workflow is over and still holds locks.
 	locksLeft bool
+	// stillLocked says that the lock which the workflow waits for is held as it was.
+	stillLocked bool
 	// locks is what came of taking the locks; nil before they were tried.
 	locks *lockState
 	// executions are those of this workflow, by name.
@@ -89,7 +91,9 @@ func (r *Reconciler) gather(ctx context.Context, workflow *workflowexecutionv1.W
 	phase := workflow.Status.Phase
 	var err error
 	if phase.Terminal() {
-		s.locksLeft = r.left.by(workflow)
+		if s.locksLeft, err = r.locksLeft(ctx, workflow); err != nil {
+			return s, err
+		}
 		s.inUse, err = r.beingUndone(ctx, workflow)
 		return s, err
 	}
@@ -150,6 +154,9 @@ func (r *Reconciler) gatherValidation(ctx context.Context, workflow *workflowexe
 	}
 	if s.approval, err = r.gatherApproval(ctx, workflow); err != nil || s.approval.refused() {
 		return err
+	}
+	if s.stillLocked = r.stillLocked(ctx, workflow); s.stillLocked {
+		return nil
 	}
 	if s.denials, err = r.reviewRights(ctx, workflow); err != nil || len(s.denials) > 0 {
 		return err

@@ -82,8 +82,6 @@ type Reconciler struct {
 	Clock clock.PassiveClock
 	// Namespace is that of the operator: the locks of targets are Leases there.
 	Namespace string
-
-	left leftLocks
 }
 
 const (
@@ -94,7 +92,6 @@ const (
 	// indexWaiting finds the workflows that wait before any of their steps runs.
 	indexWaiting = "status.waiting"
 	waiting      = "true"
-	waitingLock  = "lock"
 )
 
 // SetupWithManager registers the controller: it is woken by workflows, by their executions and by the objects whose health they watch.
@@ -112,8 +109,8 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, options controller.Optio
 	if err := indexer.IndexField(context.Background(), &workflowexecutionv1.WorkflowExecution{}, indexUndoes, undoneUID); err != nil {
 		return fmt.Errorf("index of workflows by the one they undo: %w", err)
 	}
-	if err := mgr.Add(&lockSweep{r}); err != nil {
-		return fmt.Errorf("sweep of locks: %w", err)
+	if err := indexLocks(indexer); err != nil {
+		return err
 	}
 	moved := builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})
 	build := ctrl.NewControllerManagedBy(mgr).
@@ -122,7 +119,8 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, options controller.Optio
 		For(&workflowexecutionv1.WorkflowExecution{}).
 		Owns(&kubernetesexecutionv1.KubernetesExecution{}).
 		Owns(&safetyv1alpha1.ApprovalRequest{}).
-		Watches(&workflowexecutionv1.WorkflowExecution{}, r.lockReleases()).
+		Watches(&workflowexecutionv1.WorkflowExecution{}, undoings()).
+		Watches(&coordinationv1.Lease{}, r.lockChanges()).
 		Watches(&appsv1.Deployment{}, r.workflowsOf(appsv1.SchemeGroupVersion.WithKind("Deployment")), moved).
 		Watches(&appsv1.StatefulSet{}, r.workflowsOf(appsv1.SchemeGroupVersion.WithKind("StatefulSet")), moved).
 		Watches(&appsv1.DaemonSet{}, r.workflowsOf(appsv1.SchemeGroupVersion.WithKind("DaemonSet")), moved).
@@ -138,53 +136,32 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, options controller.Optio
 
 func waitingWorkflows(object client.Object) []string {
 	workflow, ok := object.(*workflowexecutionv1.WorkflowExecution)
-	switch {
-	case !ok || workflow.Status.Phase != workflowexecutionv1.PhaseValidating:
+	if !ok || workflow.Status.Phase != workflowexecutionv1.PhaseValidating || workflow.Status.WaitingSince == nil {
 		return nil
-	case workflow.Status.WaitingSince != nil:
-		return []string{waiting}
-	case awaitsLock(workflow) != "":
-		return []string{waitingLock}
 	}
-	return nil
+	return []string{waiting}
 }
 
 // waitingOnes are the workflows that wait before any of their steps runs.
 func (r *Reconciler) waitingOnes(ctx context.Context) []reconcile.Request {
-	return r.waitingFor(ctx, waiting)
+	return r.listed(ctx, client.MatchingFields{indexWaiting: waiting})
 }
 
-func (r *Reconciler) waitingFor(ctx context.Context, what string) []reconcile.Request {
-	var workflows workflowexecutionv1.WorkflowExecutionList
-	if err := r.Cache.List(ctx, &workflows, client.MatchingFields{indexWaiting: what}, client.UnsafeDisableDeepCopy); err != nil {
-		ctrl.LoggerFrom(ctx).Error(err, "listing the workflows that wait")
-		return nil
-	}
-	requests := make([]reconcile.Request, len(workflows.Items))
-	for i := range workflows.Items {
-		requests[i].NamespacedName = client.ObjectKeyFromObject(&workflows.Items[i])
-	}
-	return requests
-}
-
-// lockReleases wakes the workflows that wait for a lock when another one is over or gone, and the one that it has undone.
-func (r *Reconciler) lockReleases() handler.EventHandler {
-	wake := func(ctx context.Context, object client.Object, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+// undoings wakes a workflow when the one that undoes it is over or gone.
+func undoings() handler.EventHandler {
+	wake := func(object client.Object, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
 		if workflow, ok := object.(*workflowexecutionv1.WorkflowExecution); ok && undoesAnother(workflow) {
 			queue.Add(reconcile.Request{NamespacedName: types.NamespacedName{Namespace: workflow.Namespace, Name: workflow.Spec.RollbackOf.Name}})
 		}
-		for _, request := range r.waitingFor(ctx, waitingLock) {
-			queue.Add(request)
-		}
 	}
 	return handler.Funcs{
-		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+		UpdateFunc: func(_ context.Context, e event.UpdateEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
 			if !over(e.ObjectOld) && over(e.ObjectNew) {
-				wake(ctx, e.ObjectNew, queue)
+				wake(e.ObjectNew, queue)
 			}
 		},
-		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
-			wake(ctx, e.Object, queue)
+		DeleteFunc: func(_ context.Context, e event.DeleteEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			wake(e.Object, queue)
 		},
 	}
 }
@@ -219,18 +196,7 @@ func (r *Reconciler) workflowsOf(kind schema.GroupVersionKind) handler.EventHand
 	apiVersion, name := kind.ToAPIVersionAndKind()
 	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, object client.Object) []reconcile.Request {
 		target := shared.Target{APIVersion: apiVersion, Kind: name, Namespace: object.GetNamespace(), Name: object.GetName()}
-		var workflows workflowexecutionv1.WorkflowExecutionList
-		if err := r.Cache.List(ctx, &workflows, client.MatchingFields{indexTarget: target.Key()}, client.UnsafeDisableDeepCopy); err != nil {
-			ctrl.LoggerFrom(ctx).Error(err, "listing the workflows that wait for a target", "target", target.String())
-			return nil
-		}
-		requests := make([]reconcile.Request, len(workflows.Items))
-		for i := range workflows.Items {
-			requests[i].NamespacedName = types.NamespacedName{
-				Namespace: workflows.Items[i].Namespace, Name: workflows.Items[i].Name,
-			}
-		}
-		return requests
+		return r.listed(ctx, client.MatchingFields{indexTarget: target.Key()})
 	})
 }
 
@@ -242,8 +208,14 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 
 func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request) machinery.Outcome {
 	var workflow workflowexecutionv1.WorkflowExecution
-	if err := r.Clients.Cached.Get(ctx, request.NamespacedName, &workflow); err != nil {
-		return machinery.Transient(client.IgnoreNotFound(err))
+	if err := r.Clients.Cached.Get(ctx, request.NamespacedName, &workflow); client.IgnoreNotFound(err) != nil {
+		return machinery.Transient(err)
+	}
+	if err := r.clear(ctx, request.NamespacedName, workflow.UID); err != nil {
+		return machinery.Transient(err)
+	}
+	if workflow.UID == "" {
+		return machinery.Done() // it is gone
 	}
 	if deleting(&workflow) && !controllerutil.ContainsFinalizer(&workflow, shared.FinalizerWorkflowExecution) {
 		return machinery.Done()

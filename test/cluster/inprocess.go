@@ -218,7 +218,7 @@ func (p *InProcess) StartManager(options ManagerOptions) (*Manager, error) {
 	config := rest.CopyConfig(p.managers)
 	config.UserAgent = identity.Manager
 	config.Wrap(options.Wrap)
-	caches := cache.Options{DefaultTransform: cache.TransformStripManagedFields()}
+	caches := controllers.Cache(identity.DefaultNamespace)
 	for _, namespace := range options.Namespaces {
 		if caches.DefaultNamespaces == nil {
 			caches.DefaultNamespaces = map[string]cache.Config{}

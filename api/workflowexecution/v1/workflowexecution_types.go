@@ -293,6 +293,10 @@ type WorkflowExecutionStatus struct {
 	// validation is what the gate and the dry run said.
 	// +optional
 	Validation *Validation `json:"validation,omitempty"`
+	// awaitedLock is the name of the Lease in the operator's namespace that the workflow waits for; absent when it waits for none.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	AwaitedLock string `json:"awaitedLock,omitempty"`
 	// approvalRequestRef is the name of the ApprovalRequest that the workflow waits for or was approved by.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253

@@ -18,7 +18,6 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client/config"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
@@ -222,7 +221,7 @@ func NewManager(cfg *rest.Config, options ManagerOptions) (manager.Manager, erro
 		HealthProbeBindAddress:        options.ProbeAddress,
 		Metrics:                       metricsOptions(options),
 		WebhookServer:                 webhooks.NewServer(webhook.Options{Host: options.WebhookHost, Port: options.WebhookPort, TLSOpts: source.TLSOptions()}),
-		Cache:                         cache.Options{DefaultTransform: cache.TransformStripManagedFields()},
+		Cache:                         controllers.Cache(options.Namespace),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("manager: %w", err)
