@@ -105,7 +105,7 @@ func Setup(mgr ctrl.Manager, options Options) error {
 		}},
 		{identity.WorkflowExecution, func(clients machinery.Clients) reconciler {
 			return &workflowexecution.Reconciler{
-				Clients: clients, Cache: mgr.GetCache(), Effects: effect, Gate: known, Surroundings: known, PolicyChanges: options.Gate,
+				Clients: clients, Cache: mgr.GetCache(), Effects: effect, Gate: known, Surroundings: known, Policies: options.Gate,
 				Recorder: mgr.GetEventRecorder(identity.WorkflowExecution), Clock: options.Clock, Namespace: options.Namespace,
 			}
 		}},
@@ -114,7 +114,7 @@ func Setup(mgr ctrl.Manager, options Options) error {
 		}},
 		{identity.KubernetesExecution, func(clients machinery.Clients) reconciler {
 			return &kubernetesexecution.Reconciler{
-				Clients: clients, Effects: effect, Gate: known, PolicyChanges: options.Gate,
+				Clients: clients, Effects: effect, Gate: known, Policies: options.Gate,
 				Recorder: mgr.GetEventRecorder(identity.KubernetesExecution), Clock: options.Clock,
 			}
 		}},

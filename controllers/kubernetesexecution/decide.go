@@ -122,6 +122,8 @@ func (d *decider) validating() Next {
 			message += ": " + found.Err.Error()
 		}
 		return d.untouched(d.endedAs(condition, failureReason(shared.ErrorTimeout), shared.ErrorTimeout, message))
+	case d.StillHeld:
+		return Next{Then: thenRest}
 	case found == nil:
 		return Next{Then: thenValidate}
 	case found.Err != nil && machinery.IsTransient(found.Err):

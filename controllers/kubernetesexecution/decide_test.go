@@ -85,6 +85,12 @@ func (s situation) held() situation {
 	return s
 }
 
+// stillHeld makes the gate judge by the policies that have held the execution.
+func (s situation) stillHeld() situation {
+	s.StillHeld = true
+	return s
+}
+
 func (s situation) recorded() situation {
 	s.Execution.Status.Changed = new(true)
 	return s
@@ -176,6 +182,8 @@ func TestDecide(t *testing.T) {
 		},
 		"new, held": {s: in("").validated(shared.VerdictHold), now: soon, want: outcome{Phase: validating, Then: thenRest, Reason: ReasonPolicyHold}},
 		"held: the gate is asked again, however long it took": {s: in(validating).held(), now: late, want: outcome{Phase: validating, Then: thenValidate, Reason: ReasonPolicyHold}},
+		"held, by the same policies as then":                  {s: in(validating).held().stillHeld(), now: late, want: outcome{Phase: validating, Then: thenRest, Reason: ReasonPolicyHold}},
+		"held by the same policies, cancelled":                {s: in(validating).held().stillHeld().cancelled(), now: late, want: end(shared.ErrorCancelled, "no", "Cancelled")},
 		"held, and still held":                                {s: in(validating).held().validated(shared.VerdictHold), now: late, want: outcome{Phase: validating, Then: thenRest, Reason: ReasonPolicyHold}},
 		"held, then allowed":                                  {s: in(validating).held().validated(shared.VerdictAllow), now: late, want: outcome{Phase: executing, Then: thenApply, Reason: ReasonExecuting}},
 		"held, then denied":                                   {s: in(validating).held().validated(shared.VerdictDeny), now: late, want: end(shared.ErrorPolicyDenied, "no", ReasonPolicyDenied)},
@@ -387,6 +395,27 @@ func TestHoldIsRecordedOnceForEachSetOfPolicies(t *testing.T) {
 	}
 	if other.Status.Decision.PolicySetRevision != "r2" {
 		t.Error("the decision of the new set is not recorded")
+	}
+}
+
+// policySet is a set of policies by its revision.
+type policySet string
+
+func (policySet) Changed() <-chan struct{} { return nil }
+func (p policySet) Revision() string       { return string(p) }
+func (policySet) Has(string) bool          { return false }
+
+func TestWhatBecomesOfAHold(t *testing.T) {
+	held := in(validating).held().Execution
+	held.Status.Decision.PolicySetRevision = "r1"
+	held.Status.Decision.Rules = []shared.FiredRule{{Policy: "stop", Effect: shared.EffectHold}}
+	for revision, want := range map[policySet]machinery.Hold{"r1": machinery.HoldStands, "r2": machinery.HoldLifted, "": machinery.HoldUnknown} {
+		if got := HoldOf(held, revision); got != want {
+			t.Errorf("under %q it is %d, want %d", revision, got, want)
+		}
+	}
+	if got := HoldOf(in(executing).Execution, policySet("r1")); got != machinery.HoldUnknown {
+		t.Errorf("what is not held is %d", got)
 	}
 }
 

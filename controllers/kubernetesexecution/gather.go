@@ -21,6 +21,8 @@ import (
 type Snapshot struct {
 	// Execution is the execution as its last read or status write returned it.
 	Execution *kubernetesexecutionv1.KubernetesExecution
+	// StillHeld says that the gate holds the execution, by the same policies as when that was recorded.
+	StillHeld bool
 	// Validation is what validating found.
 	Validation *Validation
 	// Made is what became of the effect.

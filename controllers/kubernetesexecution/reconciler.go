@@ -67,8 +67,8 @@ type Reconciler struct {
 	Gate Gatekeeper
 	// Recorder records events, after the status write that they tell of.
 	Recorder events.EventRecorder
-	// PolicyChanges tells that the gate judges by another set of policies: what it holds is then judged again. Nil is never.
-	PolicyChanges machinery.Changes
+	// Policies are those that the gate judges by: when they change, what it holds is judged again. Nil is never.
+	Policies machinery.Policies
 	// Clock is the time.
 	Clock clock.PassiveClock
 }
@@ -108,8 +108,8 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, options controller.Optio
 		// Whether a pod is there is all that is waited for: there are too many to hold more of them.
 		WatchesMetadata(&corev1.Pod{}, r.executionsOf(corev1.SchemeGroupVersion.WithKind("Pod")), moved).
 		Watches(&workflowexecutionv1.WorkflowExecution{}, r.leavingExecutions())
-	if r.PolicyChanges != nil {
-		build = build.WatchesRawSource(machinery.OnChange(r.PolicyChanges, r.heldOnes))
+	if r.Policies != nil {
+		build = build.WatchesRawSource(machinery.OnChange(r.Policies, r.heldOnes))
 	}
 	return build.Complete(r)
 }
@@ -190,7 +190,7 @@ func (r *Reconciler) reconcile(ctx context.Context, key client.ObjectKey) machin
 	if leaves(execution) {
 		return machinery.Transient(client.IgnoreNotFound(r.release(ctx, execution)))
 	}
-	snapshot := Snapshot{Execution: execution}
+	snapshot := Snapshot{Execution: execution, StillHeld: HoldOf(execution, r.Policies) == machinery.HoldStands}
 	for range maxPasses {
 		next, err := decide(snapshot, r.Clock.Now())
 		if err != nil {

@@ -113,6 +113,18 @@ func Held(execution *kubernetesexecutionv1.KubernetesExecution) bool {
 	return validated != nil && validated.Reason == ReasonPolicyHold
 }
 
+// maxRules is how many rules of a decision are recorded.
+const maxRules = 16
+
+// HoldOf is what has become of the hold of an execution that waits for its end.
+func HoldOf(execution *kubernetesexecutionv1.KubernetesExecution, policies machinery.Policies) machinery.Hold {
+	decision := execution.Status.Decision
+	if !Held(execution) || decision == nil {
+		return machinery.HoldUnknown
+	}
+	return machinery.HoldOf(policies, decision.PolicySetRevision, decision.Rules, maxRules)
+}
+
 // timeLeft is how long the phase may still take.
 func timeLeft(execution *kubernetesexecutionv1.KubernetesExecution, now time.Time) time.Duration {
 	if unlimited(execution) {

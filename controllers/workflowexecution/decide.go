@@ -251,7 +251,7 @@ func (d *decider) validate() {
 		d.fail(noStep, shared.ErrorValidation, d.graphError.Error())
 		return
 	}
-	if d.refusedByPeople() || d.forbidden() {
+	if d.heldAsBefore() || d.refusedByPeople() || d.forbidden() {
 		return
 	}
 	if d.stillLocked {
@@ -348,7 +348,8 @@ func (d *decider) recordValidation() {
 	changes := d.changes()
 	validation.DryRun = changes[:min(len(changes), maxDryRunChanges)]
 	if i, _ := d.hardest(); i >= 0 {
-		validation.Verdict = d.steps[i].decision.Verdict
+		// The policies may have changed between two steps: it is the set by which this one was judged that must change.
+		validation.Verdict, validation.PolicySetRevision = d.steps[i].decision.Verdict, d.steps[i].decision.PolicySetRevision
 	}
 	validation.SummaryDigest = summaryDigest(validation.DryRun)
 	d.status.Validation = validation

@@ -108,6 +108,59 @@ func (d *decider) hold(i int) {
 	d.conditions.Progressing(ReasonPolicyHold, message)
 }
 
+// holdOf is what has become of the policy hold that a workflow waits for before any of its steps runs.
+func holdOf(workflow *workflowexecutionv1.WorkflowExecution, policies machinery.Policies) machinery.Hold {
+	status := &workflow.Status
+	suspended := meta.FindStatusCondition(status.Conditions, workflowexecutionv1.ConditionSuspended)
+	if status.Phase != workflowexecutionv1.PhaseValidating || status.WaitingSince == nil || status.Validation == nil ||
+		suspended == nil || suspended.Status != metav1.ConditionTrue || suspended.Reason != ReasonPolicyHold {
+		return machinery.HoldUnknown
+	}
+	hold := machinery.HoldUnknown
+	for _, step := range status.Validation.Decisions {
+		if step.Verdict != shared.VerdictHold {
+			continue
+		}
+		one := machinery.HoldOf(policies, status.Validation.PolicySetRevision, step.Rules, maxStepRules)
+		if one == machinery.HoldUnknown {
+			return one
+		}
+		hold = max(hold, one)
+	}
+	return hold
+}
+
+// heldAsBefore keeps a workflow waiting whose hold stands, and ends the waiting of one whose hold is lifted: that it goes on is known
+// before its steps are judged again. It says whether that was all there is to do.
+func (d *decider) heldAsBefore() bool {
+	switch d.snapshot.hold {
+	case machinery.HoldStands:
+		if d.waitedTooLong() {
+			d.fail(d.heldStep(), shared.ErrorTimeout, tooLong)
+			return true
+		}
+		d.wakeAt = holdEnd(d.workflow, d.status.WaitingSince)
+	case machinery.HoldLifted:
+		d.resume()
+		const message = "the policy hold is over: the steps are tried and judged again"
+		d.conditions.Set(workflowexecutionv1.ConditionValidated, metav1.ConditionUnknown, ReasonValidating, message)
+		d.conditions.Progressing(ReasonValidating, message)
+	case machinery.HoldUnknown:
+		return false
+	}
+	return true
+}
+
+// heldStep is the first step that the gate was recorded to hold.
+func (d *decider) heldStep() int {
+	for _, step := range d.status.Validation.Decisions {
+		if step.Verdict == shared.VerdictHold {
+			return int(step.Index)
+		}
+	}
+	return noStep
+}
+
 // sameHold says that the workflow is held as it was when it was recorded last. Every evaluation has an identity of its own: a
 // status that always changes would never come to rest.
 func (d *decider) sameHold() bool {
@@ -151,7 +204,8 @@ func (d *decider) keepsBack() bool {
 func (d *decider) held() []int {
 	var steps []int
 	for _, i := range d.stepsIn(workflowexecutionv1.StepRunning) {
-		if execution := d.executions[d.status.Steps[i].ExecutionRef]; execution != nil && kubernetesexecution.Held(execution) {
+		name := d.status.Steps[i].ExecutionRef
+		if execution := d.executions[name]; execution != nil && kubernetesexecution.Held(execution) && !d.lifted[name] {
 			steps = append(steps, i)
 		}
 	}

@@ -48,6 +48,10 @@ type snapshot struct {
 	steps []assessment
 	// owners are the controllers above the targets of the steps, by the target's UID.
 	owners map[types.UID][]shared.OwnedObject
+	// hold is what has become of the policy hold that the workflow waits for; only while validating.
+	hold machinery.Hold
+	// lifted are the executions whose hold is over, and which are judged again, by name.
+	lifted map[string]bool
 	// approval is the ApprovalRequest that the status names; only while validating.
 	approval approvalState
 	// locksLeft says that the workflow is over and still holds locks.
@@ -149,6 +153,9 @@ func (r *Reconciler) gather(ctx context.Context, workflow *workflowexecutionv1.W
 
 // gatherValidation finds out, in this order, what people said, whether everybody may do their part, and what the steps would change.
 func (r *Reconciler) gatherValidation(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution, steps []shared.Step, s *snapshot) (err error) {
+	if s.hold = holdOf(workflow, r.Policies); s.hold != machinery.HoldUnknown {
+		return nil
+	}
 	if s.mode, err = r.mode(ctx, workflow.Spec.Mode, steps); err != nil {
 		return err
 	}
@@ -323,10 +330,13 @@ func (r *Reconciler) gatherExecutions(ctx context.Context, workflow *workflowexe
 		return fmt.Errorf("listing executions: %w", err)
 	}
 	s.executions = make(map[string]*kubernetesexecutionv1.KubernetesExecution, len(list.Items))
-	s.foreign = map[string]string{}
+	s.foreign, s.lifted = map[string]string{}, map[string]bool{}
 	for i := range list.Items {
 		if machinery.OwnedBy(&list.Items[i], workflow) {
 			s.executions[list.Items[i].Name] = &list.Items[i]
+		}
+		if kubernetesexecution.HoldOf(&list.Items[i], r.Policies) == machinery.HoldLifted {
+			s.lifted[list.Items[i].Name] = true
 		}
 	}
 	for _, step := range workflow.Status.Steps {

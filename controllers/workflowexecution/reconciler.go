@@ -74,8 +74,8 @@ type Reconciler struct {
 	Gate Gate
 	// Surroundings tell the mode of a target's namespace.
 	Surroundings Surroundings
-	// PolicyChanges tells that the gate judges by another set of policies: what it holds is then judged again. Nil is never.
-	PolicyChanges machinery.Changes
+	// Policies are those that the gate judges by: when they change, what it holds is judged again. Nil is never.
+	Policies machinery.Policies
 	// Recorder records events, after the status write that they tell of.
 	Recorder events.EventRecorder
 	// Clock is the time.
@@ -89,7 +89,7 @@ const (
 	indexTarget = "status.plan.targets"
 	// indexWorkflow finds the executions of a workflow by its UID.
 	indexWorkflow = "spec.workflowExecutionRef.uid"
-	// indexWaiting finds the workflows that wait before any of their steps runs.
+	// indexWaiting finds the workflows that wait.
 	indexWaiting = "status.waiting"
 	waiting      = "true"
 )
@@ -128,21 +128,21 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, options controller.Optio
 	if err := r.watchApprovals(mgr, build); err != nil {
 		return err
 	}
-	if r.PolicyChanges != nil {
-		build = build.WatchesRawSource(machinery.OnChange(r.PolicyChanges, r.waitingOnes))
+	if r.Policies != nil {
+		build = build.WatchesRawSource(machinery.OnChange(r.Policies, r.waitingOnes))
 	}
 	return build.Complete(r)
 }
 
 func waitingWorkflows(object client.Object) []string {
 	workflow, ok := object.(*workflowexecutionv1.WorkflowExecution)
-	if !ok || workflow.Status.Phase != workflowexecutionv1.PhaseValidating || workflow.Status.WaitingSince == nil {
+	if !ok || workflow.Status.WaitingSince == nil {
 		return nil
 	}
 	return []string{waiting}
 }
 
-// waitingOnes are the workflows that wait before any of their steps runs.
+// waitingOnes are the workflows that wait: for a hold, for people, for the end of a suspension.
 func (r *Reconciler) waitingOnes(ctx context.Context) []reconcile.Request {
 	return r.listed(ctx, client.MatchingFields{indexWaiting: waiting})
 }

@@ -699,3 +699,25 @@ func TestStatusOfAnObject(t *testing.T) {
 		}
 	}
 }
+
+func TestWhichPoliciesTheActiveSetHas(t *testing.T) {
+	g, err := New(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := g.Apply(t.Context(), []PolicyObject{object("stop", `hold contains "x" if true`)}); err != nil {
+		t.Fatal(err)
+	}
+	if !g.Has("stop") || !g.Has("replica_bounds") || g.Has("another") {
+		t.Error("it has stop and the baseline, and nothing else")
+	}
+	if _, err := g.Apply(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	if g.Has("stop") {
+		t.Error("stop is gone")
+	}
+	if (&Gate{}).Has("stop") {
+		t.Error("there is no set")
+	}
+}

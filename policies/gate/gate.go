@@ -103,6 +103,16 @@ func (g *Gate) Revision() string {
 	return active.revision
 }
 
+// Has says whether the active set has a policy of this name.
+func (g *Gate) Has(name string) bool {
+	active := g.active.Load()
+	if active == nil {
+		return false
+	}
+	_, found := slices.BinarySearchFunc(active.policies, name, func(p *policy, name string) int { return cmp.Compare(p.name, name) })
+	return found
+}
+
 // Evaluate judges one step. It always returns a verdict; what keeps it from judging is a deny with the code policy_error, which
 // names the policy at fault, or PolicyNone. The input must not change meanwhile.
 func (g *Gate) Evaluate(ctx context.Context, in *Input) Decision {
