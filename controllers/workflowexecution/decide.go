@@ -341,8 +341,8 @@ func (d *decider) recordValidation() {
 		validation.PolicySetRevision = cmp.Or(validation.PolicySetRevision, step.decision.PolicySetRevision)
 		validation.Decisions = append(validation.Decisions, workflowexecutionv1.StepDecision{
 			Index: index, Verdict: step.decision.Verdict, DecisionID: step.decision.ID, InputDigest: step.decision.InputDigest,
-			OfRollbackAction: step.ofRollbackAction,
-			Rules:            step.decision.Rules[:min(len(step.decision.Rules), maxStepRules)],
+			OfRollbackAction: step.ofRollbackAction, Tried: tried(step.preparation),
+			Rules: step.decision.Rules[:min(len(step.decision.Rules), maxStepRules)],
 		})
 	}
 	changes := d.changes()

@@ -294,6 +294,10 @@ func (r *Reconciler) assessAction(
 	base := results[targetKey(action)]
 	occasion := actions.OccasionOf(workflow, int32(i)) //nolint:gosec // at most 100 steps
 	occasion.Rollback = rollback
+	var trial *effects.Trial
+	if !rollback {
+		trial = trialOf(workflow, int32(i)) //nolint:gosec // at most 100 steps
+	}
 	var preparation *effects.Preparation
 	var err error
 	if undoesAnother(workflow) && workflow.Status.Plan.Undo.Steps[i].RestoreFrom != "" {
@@ -301,7 +305,7 @@ func (r *Reconciler) assessAction(
 		preparation, err = r.prepareUndo(ctx, workflow, i, base, dryRun)
 	} else {
 		preparation, err = r.Effects.Prepare(ctx, effects.Request{
-			Action: action, Occasion: occasion, Base: base, DryRun: dryRun,
+			Action: action, Occasion: occasion, Base: base, DryRun: dryRun, Tried: trial,
 		})
 	}
 	if err != nil && machinery.IsTransient(err) {

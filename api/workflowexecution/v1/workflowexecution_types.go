@@ -471,6 +471,9 @@ type StepDecision struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=4
 	Rules []shared.FiredRule `json:"rules,omitempty"`
+	// tried says that the API server's dry run accepted the step: what dryRun shows of it is what the API server said.
+	// +optional
+	Tried bool `json:"tried,omitempty"`
 }
 
 // StepChange is one field that a step would change.

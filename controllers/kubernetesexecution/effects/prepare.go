@@ -6,6 +6,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	kubernetesexecutionv1 "kubernaut.io/kubernaut/api/kubernetesexecution/v1"
@@ -32,8 +33,19 @@ type Request struct {
 	Base *unstructured.Unstructured
 	// DryRun has the API server try the change.
 	DryRun bool
+	// Tried is what an earlier dry run of the action said; where it still holds the API server does not try the change again.
+	Tried *Trial
 	// Expected is the state that the live target must be in; nil expects nothing.
 	Expected *kubernetesexecutionv1.ExpectedTarget
+}
+
+// Trial is what the API server's dry run of an action said, and on what.
+type Trial struct {
+	// UID and Generation are those of the live target.
+	UID        types.UID
+	Generation int64
+	// Changes are the fields that the dry run changed.
+	Changes []shared.FieldChange
 }
 
 // Preparation is what an action would do.
@@ -115,10 +127,31 @@ func (s subject) prepare(ctx context.Context, request Request) (*Preparation, er
 	if err := s.plan(ctx, p, request.Occasion); err != nil {
 		return nil, err
 	}
-	if request.DryRun {
+	if request.DryRun && !s.takeOver(p, live, request.Tried) {
 		err = s.try(ctx, p, live)
 	}
 	return p, err
+}
+
+// takeOver fills in what an earlier dry run said, if the target is the same object, of the same generation, every field that the dry
+// run changed is as it was then, and what is planned now is part of it. It says whether that is so.
+func (s subject) takeOver(p *Preparation, live *unstructured.Unstructured, trial *Trial) bool {
+	if trial == nil || p.Deletes || len(p.Changes) == 0 || live.GetUID() != trial.UID || live.GetGeneration() != trial.Generation {
+		return false
+	}
+	if _, _, moved := fields.Moved(p.Live.Object, trial.Changes); moved {
+		return false
+	}
+	result, err := fields.Apply(p.Live.Object, trial.Changes)
+	if err != nil {
+		return false
+	}
+	if _, _, other := fields.Moved(result, fields.Inverse(p.Changes)); other {
+		return false
+	}
+	p.DryRun, p.Result = trial.Changes, &unstructured.Unstructured{Object: result}
+	p.RollbackProven = new(p.Inverse.Restores() && restores(p))
+	return true
 }
 
 // plan fills in the changes, their inverse, and the result as far as it can be known without asking.
