@@ -147,7 +147,8 @@ func (r *Reconciler) left(ctx context.Context, by lockHolding) bool {
 // cachedLocks are the locks of all workflows that have or had this name, as the cache has them.
 func (r *Reconciler) cachedLocks(ctx context.Context, key types.NamespacedName) ([]coordinationv1.Lease, error) {
 	var leases coordinationv1.LeaseList
-	if err := r.Cache.List(ctx, &leases, client.InNamespace(r.Namespace), client.MatchingFields{indexHolder: key.String()}); err != nil {
+	err := r.Cache.List(ctx, &leases, client.InNamespace(r.Namespace), client.MatchingFields{indexHolder: key.String()}, client.UnsafeDisableDeepCopy)
+	if err != nil {
 		return nil, fmt.Errorf("locks of workflow %s: %w", key, err)
 	}
 	return leases.Items, nil
