@@ -105,10 +105,13 @@ func check(b *testing.B, err error) {
 // prepareTimeout bounds what is not timed.
 const prepareTimeout = 10 * time.Minute
 
+// awaitInterval is how often await asks.
+const awaitInterval = 200 * time.Millisecond
+
 // await asks until something is so. It is for what is not timed.
 func await(ctx context.Context, b *testing.B, what string, is func(context.Context) bool) {
 	b.Helper()
-	tick := time.NewTicker(50 * time.Millisecond)
+	tick := time.NewTicker(awaitInterval)
 	defer tick.Stop()
 	for !is(ctx) {
 		select {
