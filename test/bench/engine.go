@@ -20,9 +20,12 @@ func engineSuite() suite {
 		{"stop: no step starts any more, 1000 workflows in flight", stop, "s-until-stopped", "s", atMost(1)},
 		{"stop: all go on", stop, "s-until-all-go-on", "s", atMost(5)},
 		{"stop: workflows that failed of it", stop, "failed", "", atMost(0)},
-		{"burst: peak memory, 10 000 workflows at once", burst, "peak-MiB", "MiB", atMost(512)},
-		{"burst: 10 000 workflows of 1 step", burst, "workflows/s", "per s", bar{}},
-		{"burst: memory kept for 1000 finished workflows", burst, "MiB/1000-finished", "MiB", bar{}},
+		{"memory: kept for 1000 finished workflows of 5 steps, with their executions and targets", throughput, "MiB/1000-finished", "MiB", bar{}},
+		{"burst: peak memory, 10 000 workflows at once until all are planned", burst, "peak-MiB", "MiB", atMost(512)},
+		{"burst: workflows lost", burst, "lost", "", atMost(0)},
+		{"burst: workflows created", burst, "creates/s", "per s", bar{}},
+		{"burst: until all are planned", burst, "s-until-planned", "s", bar{}},
 		{"burst: start-up to ready with their 20 000 objects", burst, "s-until-ready", "s", bar{}},
+		{"burst: peak memory after that", burst, "peak-MiB-after-start", "MiB", atMost(512)},
 	}}
 }
