@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 )
@@ -13,6 +14,9 @@ type Changes interface {
 	// Changed is a channel that is closed at the next change.
 	Changed() <-chan struct{}
 }
+
+// changePriority puts what waits for a change before what else is to be done: it was stopped, and goes on first.
+const changePriority = 10
 
 // OnChange queues what waiting lists, at each change. If a change comes before the cache that waiting reads has something that
 // waits, its own event follows, and the change is seen then.
@@ -27,11 +31,19 @@ func OnChange(changes Changes, waiting func(context.Context) []reconcile.Request
 				case <-changed:
 				}
 				changed = changes.Changed()
-				for _, request := range waiting(ctx) {
-					queue.Add(request)
-				}
+				add(queue, waiting(ctx))
 			}
 		}()
 		return nil
 	})
+}
+
+func add(queue workqueue.TypedRateLimitingInterface[reconcile.Request], requests []reconcile.Request) {
+	if prioritized, is := queue.(priorityqueue.PriorityQueue[reconcile.Request]); is {
+		prioritized.AddWithOpts(priorityqueue.AddOpts{Priority: new(changePriority)}, requests...)
+		return
+	}
+	for _, request := range requests {
+		queue.Add(request)
+	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
@@ -45,4 +46,22 @@ func TestOnChangeQueuesWhatWaits(t *testing.T) {
 		stop()
 		queue.ShutDown()
 	})
+}
+
+func TestWhatWaitedForAChangeGoesFirst(t *testing.T) {
+	named := func(name string) reconcile.Request {
+		return reconcile.Request{NamespacedName: types.NamespacedName{Name: name}}
+	}
+	queue := priorityqueue.New[reconcile.Request]("changes")
+	defer queue.ShutDown()
+	queue.Add(named("new"))
+	add(queue, []reconcile.Request{named("waited")})
+	if got := queue.Len(); got != 2 {
+		t.Fatalf("queued are %d", got)
+	}
+	for _, want := range []string{"waited", "new"} {
+		if got, _ := queue.Get(); got != named(want) {
+			t.Errorf("got %v, want %s", got, want)
+		}
+	}
 }
