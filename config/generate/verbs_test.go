@@ -38,6 +38,8 @@ func uses() map[string]map[string]use {
 			"create leases":                          election,
 			"get leases":                             election,
 			"update leases":                          election,
+			"list leases":                            {"controllers/workflowexecution/reconciler.go", "Watches(&coordinationv1.Lease{}"},
+			"watch leases":                           {"controllers/workflowexecution/reconciler.go", "Watches(&coordinationv1.Lease{}"},
 			"create serviceaccounts/token":           token,
 			"create subjectaccessreviews":            {"controllers/rights/rights.go", "c.Create(ctx, question)"},
 			"create tokenreviews":                    {"cmd/kubernaut/app/manager.go", "filters.WithAuthenticationAndAuthorization"},
@@ -110,7 +112,7 @@ func uses() map[string]map[string]use {
 			"get leases":                           {"controllers/workflowexecution/act_lock.go", "client.ObjectKeyFromObject(lease), lease)"},
 			"update leases":                        {"controllers/workflowexecution/act_lock.go", "r.Clients.Live.Update(ctx, lease)"},
 			"list leases":                          {"controllers/workflowexecution/act_lock.go", "r.Clients.Live.List(ctx, &leases"},
-			"delete leases":                        {"controllers/workflowexecution/left_locks.go", "r.Clients.Live.Delete(ctx, lease"},
+			"delete leases":                        {"controllers/workflowexecution/watch_locks.go", "r.Clients.Live.Delete(ctx, lease"},
 		},
 		identity.KubernetesExecution: {
 			"update kubernetesexecutions/status": record("kubernetesexecution"),
