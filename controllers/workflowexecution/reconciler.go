@@ -208,7 +208,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 
 func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request) machinery.Outcome {
 	var workflow workflowexecutionv1.WorkflowExecution
-	if err := r.Clients.Cached.Get(ctx, request.NamespacedName, &workflow); client.IgnoreNotFound(err) != nil {
+	err := r.Clients.Cached.Get(ctx, request.NamespacedName, &workflow)
+	if client.IgnoreNotFound(err) != nil {
 		return machinery.Transient(err)
 	}
 	if err := r.clear(ctx, request.NamespacedName, workflow.UID); err != nil {

@@ -127,7 +127,7 @@ func (s subject) prepare(ctx context.Context, request Request) (*Preparation, er
 	if err := s.plan(ctx, p, request.Occasion); err != nil {
 		return nil, err
 	}
-	if request.DryRun && !s.takeOver(p, live, request.Tried) {
+	if request.DryRun && !p.takeOver(live, request.Tried) {
 		err = s.try(ctx, p, live)
 	}
 	return p, err
@@ -135,7 +135,7 @@ func (s subject) prepare(ctx context.Context, request Request) (*Preparation, er
 
 // takeOver fills in what an earlier dry run said, if the target is the same object, of the same generation, every field that the dry
 // run changed is as it was then, and what is planned now is part of it. It says whether that is so.
-func (s subject) takeOver(p *Preparation, live *unstructured.Unstructured, trial *Trial) bool {
+func (p *Preparation) takeOver(live *unstructured.Unstructured, trial *Trial) bool {
 	if trial == nil || p.Deletes || len(p.Changes) == 0 || live.GetUID() != trial.UID || live.GetGeneration() != trial.Generation {
 		return false
 	}

@@ -48,7 +48,7 @@ func TestWhenAnEarlierDryRunIsTakenOver(t *testing.T) {
 			if err := s.fill(p, changes); err != nil {
 				t.Fatal(err)
 			}
-			if got := s.takeOver(p, live, test.trial); got != test.want {
+			if got := p.takeOver(live, test.trial); got != test.want {
 				t.Fatalf("taken over is %t", got)
 			}
 			if !test.want {
