@@ -362,9 +362,14 @@ func (r *run) waitFor(ctx context.Context, w *workflowexecutionv1.WorkflowExecut
 	if w.Status.Phase != workflowexecutionv1.PhaseMonitoring {
 		return nil
 	}
-	verified := meta.FindStatusCondition(w.Status.Conditions, workflowexecutionv1.ConditionVerified)
-	if verified != nil && verified.Reason == workflowexecution.ReasonStabilizing && w.Status.HealthySince != nil {
-		return r.moveTo(ctx, w.Status.HealthySince.Add(w.Spec.StabilizationWindow.Duration+time.Second), w)
+	window := w.Spec.StabilizationWindow.Duration + time.Second
+	switch verified := meta.FindStatusCondition(w.Status.Conditions, workflowexecutionv1.ConditionVerified); {
+	case verified == nil:
+		return nil
+	case verified.Reason == workflowexecution.ReasonStabilizing && w.Status.HealthySince != nil:
+		return r.moveTo(ctx, w.Status.HealthySince.Add(window), w)
+	case verified.Reason == workflowexecution.ReasonNotHealthy:
+		return r.moveTo(ctx, w.Status.MonitoringStartTime.Add(window), w) // when a target that is given up is believed to be
 	}
 	return nil
 }

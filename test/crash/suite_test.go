@@ -3,6 +3,7 @@ package crash
 
 import (
 	"context"
+	"errors"
 	"os"
 	"runtime/debug"
 	"strconv"
@@ -34,13 +35,13 @@ var (
 )
 
 // lazyCollector has this process, the API server and etcd collect their garbage when they have used five times what they need, and not
-// twice: a fifth of their work would be that.
-const lazyCollector = 400
+// twice, up to memoryLimit each: a fifth of their work would be that.
+const lazyCollector, memoryLimit = 400, "3GiB"
 
 func TestMain(m *testing.M) {
 	gate.MaybeChild()
 	debug.SetGCPercent(lazyCollector)
-	if err := os.Setenv("GOGC", strconv.Itoa(lazyCollector)); err != nil {
+	if err := errors.Join(os.Setenv("GOGC", strconv.Itoa(lazyCollector)), os.Setenv("GOMEMLIMIT", memoryLimit)); err != nil {
 		panic(err)
 	}
 	os.Exit(m.Run())
