@@ -18,6 +18,7 @@ import (
 	kubernetesexecutionv1 "kubernaut.io/kubernaut/api/kubernetesexecution/v1"
 	remediationv1 "kubernaut.io/kubernaut/api/remediation/v1"
 	remediationprocessingv1 "kubernaut.io/kubernaut/api/remediationprocessing/v1"
+	safetyv1alpha1 "kubernaut.io/kubernaut/api/safety/v1alpha1"
 	"kubernaut.io/kubernaut/api/shared"
 	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
 	"kubernaut.io/kubernaut/test/invariants"
@@ -88,6 +89,7 @@ func ownKinds() []client.Object {
 	return []client.Object{
 		&remediationv1.RemediationRequest{}, &remediationprocessingv1.RemediationProcessing{}, &aianalysisv1.AIAnalysis{},
 		&workflowexecutionv1.WorkflowExecution{}, &kubernetesexecutionv1.KubernetesExecution{},
+		&safetyv1alpha1.ApprovalRequest{},
 	}
 }
 

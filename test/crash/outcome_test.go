@@ -35,6 +35,7 @@ var (
 // volatile are fields that say when and how long, or that are there for nobody but the API server.
 var volatile = map[string]bool{
 	"resourceVersion": true, "managedFields": true, "duration": true, annotationPoke: true,
+	"waitedSeconds": true, "waitedBeforePhase": true,
 }
 
 // notifications is how the names of the events begin that an action makes.

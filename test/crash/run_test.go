@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	kubernetesexecutionv1 "kubernaut.io/kubernaut/api/kubernetesexecution/v1"
+	safetyv1alpha1 "kubernaut.io/kubernaut/api/safety/v1alpha1"
 	"kubernaut.io/kubernaut/api/shared"
 	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
 	"kubernaut.io/kubernaut/controllers/kubernetesexecution"
@@ -61,6 +62,7 @@ type run struct {
 	ended     chan error
 	stopping  int
 	poked     map[string]time.Time
+	approved  map[string]bool
 	log       memory
 
 	mutex sync.Mutex
@@ -91,6 +93,7 @@ func (s scenario) run(ctx context.Context, t trouble) (result, error) {
 	began := time.Now()
 	r := &run{
 		scenario: s, trouble: t, clock: &movedClock{}, alive: map[*wire]*cluster.Manager{}, ended: make(chan error, 64), poked: map[string]time.Time{},
+		approved: map[string]bool{},
 	}
 	err := r.play(ctx)
 	err = errors.Join(err, r.stopManagers())
@@ -304,8 +307,14 @@ func (r *run) step(ctx context.Context) (bool, error) {
 	workflows := &workflowexecutionv1.WorkflowExecutionList{}
 	executions := &kubernetesexecutionv1.KubernetesExecutionList{}
 	in := []client.ListOption{client.InNamespace(r.namespace), client.UnsafeDisableDeepCopy}
-	if err := errors.Join(observed.List(ctx, workflows, in...), observed.List(ctx, executions, in...)); err != nil {
+	approvals := &safetyv1alpha1.ApprovalRequestList{}
+	if err := errors.Join(observed.List(ctx, workflows, in...), observed.List(ctx, executions, in...), observed.List(ctx, approvals, in...)); err != nil {
 		return false, err
+	}
+	for i := range approvals.Items {
+		if err := r.approve(ctx, &approvals.Items[i]); err != nil {
+			return false, err
+		}
 	}
 	ended := true
 	for i := range executions.Items {
@@ -350,6 +359,19 @@ func (r *run) takeUp(ctx context.Context, execution *kubernetesexecutionv1.Kuber
 		return nil
 	}
 	return r.moveTo(ctx, kubernetesexecution.Deadline(execution).Add(time.Second), execution)
+}
+
+// approve says yes, once, to what is asked.
+func (r *run) approve(ctx context.Context, asked *safetyv1alpha1.ApprovalRequest) error {
+	if asked.Status.Phase != safetyv1alpha1.PhasePending || len(asked.Spec.Decisions) > 0 || r.approved[asked.Name] {
+		return nil
+	}
+	patch := fmt.Sprintf(`[{"op":"add","path":"/spec/decisions","value":[{"decision":%q,"reason":"I looked at it"}]}]`, safetyv1alpha1.DecisionApproved)
+	if err := approves.Patch(ctx, asked.DeepCopy(), client.RawPatch(types.JSONPatchType, []byte(patch))); err != nil {
+		return fmt.Errorf("approving %s: %w", asked.Name, err)
+	}
+	r.approved[asked.Name] = true
+	return nil
 }
 
 // waitFor moves the clock to what a workflow waits for.

@@ -120,6 +120,25 @@ func succeeding() scenario {
 	}
 }
 
+// approving is a workflow that waits until somebody else approves it.
+func approving() scenario {
+	return scenario{
+		name:        "approved",
+		seeds:       seeds{faults: 30, managers: 30, clock: 10},
+		deployments: deploymentsOf(map[string]int32{"cart": 1}),
+		shows: map[string][]string{
+			"WorkflowExecution flow":          {"outcome: Success", "approvalRequests: 1"},
+			"ApprovalRequest flow-approval-1": {"phase: approved", "by: " + approver},
+			"Deployment cart":                 {"flow-s0-a1"},
+		},
+		start: func(ns string) client.Object {
+			w := workflow(ns, within(long, builders.Scale("up", ns, "cart", 2)))
+			w.Spec.ExecutionStrategy = &shared.ExecutionStrategy{ApprovalRequired: new(true)}
+			return w
+		},
+	}
+}
+
 // recovering is a remediation: the first workflow does not help and is rolled back, the second does.
 func recovering() scenario {
 	return scenario{

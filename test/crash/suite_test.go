@@ -14,6 +14,8 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apiserver/pkg/authentication/user"
+	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2" //nolint:depguard // client-go logs through it, and is silenced here
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -24,12 +26,17 @@ import (
 	"kubernaut.io/kubernaut/test/cluster"
 )
 
+// approver is who approves what others ask for.
+const approver = "bob"
+
 // playbookTimeout is how long the check of a playbook may take.
 const playbookTimeout = 20 * time.Second
 
 var (
 	process  *cluster.InProcess
 	observed *observer
+	// approves is the client of the approver, who is not who asks.
+	approves client.Client
 	// safety is the gate of every manager: compiling its policies is no part of what is tested here, and most of the work of a start.
 	safety *gate.Gate
 )
@@ -59,6 +66,10 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	process, err = cluster.StartInProcess(ctx)
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(func() { Expect(process.Stop()).To(Succeed()) })
+	person := rest.CopyConfig(process.Config)
+	person.Impersonate = rest.ImpersonationConfig{UserName: approver, Groups: []string{user.SystemPrivilegedGroup, user.AllAuthenticated}}
+	approves, err = client.New(person, client.Options{Scheme: process.Scheme, Mapper: process.Admin.RESTMapper()})
+	Expect(err).NotTo(HaveOccurred())
 	safety, err = gate.New(gate.Options{AwaitObjects: true})
 	Expect(err).NotTo(HaveOccurred())
 
