@@ -252,6 +252,9 @@ func (d *decider) soonTakenUp() (until time.Time, soon bool) {
 		object.GetAnnotations()[shared.AnnotationLastExecution] != string(d.Execution.UID) {
 		return time.Time{}, false
 	}
+	if d.at.Before(d.status.StartedAt.Truncate(time.Second)) {
+		return time.Time{}, false // the clock was set back: nobody knows how long it has been
+	}
 	until = d.status.StartedAt.Add(takenUpWithin)
 	return until, d.at.Before(until) && d.at.Before(Deadline(d.Execution))
 }

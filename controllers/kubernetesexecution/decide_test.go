@@ -488,6 +488,7 @@ func TestEffectWithMarkerWaitsForItsRecord(t *testing.T) {
 	}{
 		"soon":                         {s: marked("execution-1"), at: birth.Add(time.Second), wantPhase: executing, wantWake: birth.Add(takenUpWithin)},
 		"not any more":                 {s: marked("execution-1"), at: birth.Add(takenUpWithin), wantPhase: executing, recorded: true, wantWake: birth.Add(time.Minute + timeResolution)},
+		"the clock was set back":       {s: marked("execution-1"), at: birth.Add(-10 * time.Second), wantPhase: executing, recorded: true, wantWake: birth.Add(time.Minute + timeResolution)},
 		"taken up at once":             {s: done, at: birth, wantPhase: completed, recorded: true},
 		"the marker of another":        {s: marked("execution-0"), at: birth, wantPhase: executing, recorded: true, wantWake: birth.Add(time.Minute + timeResolution)},
 		"an effect that is cancelled":  {s: marked("execution-1").cancelled(), at: birth, wantPhase: executing, recorded: true, wantWake: birth.Add(time.Minute + timeResolution)},

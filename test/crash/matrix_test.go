@@ -184,9 +184,9 @@ func anyCrash(random *rand.Rand, writes int) *crashPoint {
 }
 
 // clockSteps have the clock be fast or slow by another time after each write, and never by so much that a time limit passes by that:
-// two steps are less than a third of the shortest one.
+// from the slowest to the fastest is less than half of what a workflow grants an execution beyond its limit.
 func clockSteps(random *rand.Rand, writes int) []time.Duration {
-	const most = 10 // seconds
+	const most = 6 // seconds
 	var steps []time.Duration
 	var off time.Duration
 	for range writes {

@@ -31,6 +31,8 @@ const (
 	look = 500 * time.Millisecond
 	// maxBackoff is how long a manager waits at most after an error: so many requests fail that it would do little else.
 	maxBackoff = 200 * time.Millisecond
+	// unrecorded is longer than an effect stays unrecorded that the cluster does not take up.
+	unrecorded = 3 * time.Second
 	// annotationPoke wakes who watches an object, when the clock was moved for it.
 	annotationPoke = "test.kubernaut.io/poke"
 )
@@ -352,11 +354,14 @@ func (r *run) takeUp(ctx context.Context, execution *kubernetesexecutionv1.Kuber
 			}
 		}
 	}
-	if execution.Spec.Action == nil || execution.Spec.Action.ScaleDeployment == nil || !awaitsWorld(execution) {
+	if execution.Spec.Action == nil || execution.Spec.Action.ScaleDeployment == nil || !runs(execution) {
 		return nil
 	}
 	if by, held := r.held[execution.Spec.Action.ScaleDeployment.Name]; !held || by == execution.Name {
 		return nil
+	}
+	if execution.Status.Changed == nil {
+		return r.moveTo(ctx, execution.Status.StartedAt.Add(unrecorded), execution)
 	}
 	return r.moveTo(ctx, kubernetesexecution.Deadline(execution).Add(time.Second), execution)
 }

@@ -173,9 +173,9 @@ func playbooks() []*catalogv1alpha1.Playbook {
 	}
 }
 
-// awaitsWorld says whether an execution has had its effect and waits for the cluster to take it up.
-func awaitsWorld(execution *kubernetesexecutionv1.KubernetesExecution) bool {
-	return execution.Status.Phase == kubernetesexecutionv1.PhaseExecuting && execution.Status.Changed != nil
+// runs says whether an execution has its effect, or waits for the cluster to take it up.
+func runs(execution *kubernetesexecutionv1.KubernetesExecution) bool {
+	return execution.Status.Phase == kubernetesexecutionv1.PhaseExecuting && execution.Status.StartedAt != nil
 }
 
 // over says whether what a person created has ended.
