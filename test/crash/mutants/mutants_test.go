@@ -63,8 +63,8 @@ func mutants() []mutant {
 	}
 }
 
-// failed tells how many runs of a matrix did not end as they must.
-var failed = regexp.MustCompile(`(\d+) of (\d+) runs failed`)
+// failed tells how many runs of a matrix did not end as they must, or that not even those without trouble did.
+var failed = regexp.MustCompile(`(\d+ of \d+ runs failed)|(runs without any trouble do not end as they are meant to)`)
 
 func TestEveryPartIsNeeded(t *testing.T) {
 	if os.Getenv(variableRun) == "" {
@@ -78,11 +78,11 @@ func TestEveryPartIsNeeded(t *testing.T) {
 	for _, m := range mutants() {
 		t.Run(m.name, func(t *testing.T) {
 			output := m.run(t, root)
-			found := failed.FindStringSubmatch(output)
-			if found == nil {
+			found := failed.FindString(output)
+			if found == "" {
 				t.Fatalf("the matrix %s does not notice:\n%s", m.only, tail(output))
 			}
-			fmt.Fprintf(&table, "%-90s %-26s %s of %s runs fail\n", m.name, m.only, found[1], found[2])
+			fmt.Fprintf(&table, "%-90s %-26s %s\n", m.name, m.only, found)
 		})
 	}
 	fmt.Printf("\n%s\n", table.String())
