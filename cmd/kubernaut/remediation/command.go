@@ -357,7 +357,7 @@ func (f *watchFlags) run(ctx context.Context, out io.Writer, name string) error 
 		defer cancel()
 	}
 	var last *family
-	if terminal.IsTerminal(out) {
+	if onScreen(out) {
 		last, err = f.redraw(ctx, out, root)
 	} else {
 		told := newTeller(out)
@@ -374,28 +374,23 @@ func (c *connection) follower(root client.Object) follower {
 	return follower{config: c.config, scheme: c.scheme, root: root}
 }
 
-// The control sequences of a terminal: another screen that is left again, and a new picture on it.
-const (
-	enterScreen = "\x1b[?1049h\x1b[?25l"
-	leaveScreen = "\x1b[?25h\x1b[?1049l"
-	newPicture  = "\x1b[H\x1b[J"
-)
-
 // redraw draws the tree on a screen of its own, every second so that durations go on, and leaves the last one on the terminal.
 func (f *watchFlags) redraw(ctx context.Context, out io.Writer, root client.Object) (*family, error) {
 	paint := terminal.Painter(out)
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	var last *family
-	fmt.Fprint(out, enterScreen)
-	err := f.follower(root).follow(ctx, tick.C, func(members *family) error {
-		last = members
-		top := treeOf(members, false, time.Now())
-		columns, rows, _ := terminal.Size(out)
-		fmt.Fprint(out, newPicture+strings.Join(picture(top.lines(paint), columns, rows), "\n"))
-		return nil
-	})
-	fmt.Fprint(out, leaveScreen)
+	err := func() error {
+		shown := screen{out}
+		shown.enter()
+		defer shown.leave()
+		return f.follower(root).follow(ctx, tick.C, func(members *family) error {
+			last = members
+			top := treeOf(members, false, time.Now())
+			shown.draw(top.lines(paint))
+			return nil
+		})
+	}()
 	if last != nil {
 		top := treeOf(last, false, time.Now())
 		for _, line := range top.lines(paint) {
@@ -403,19 +398,6 @@ func (f *watchFlags) redraw(ctx context.Context, out io.Writer, root client.Obje
 		}
 	}
 	return last, err
-}
-
-// picture cuts lines to a screen. What is above is where people look: the end is left out, and said.
-func picture(lines []string, columns, rows int) []string {
-	shown := lines
-	if rows > 1 && len(lines) > rows {
-		shown = append(slices.Clone(lines[:rows-1]), fmt.Sprintf("… %d more lines", len(lines)-rows+1))
-	}
-	fitted := make([]string, len(shown))
-	for i, line := range shown {
-		fitted[i] = terminal.Fit(line, columns)
-	}
-	return fitted
 }
 
 // teller prints what was not told yet.

@@ -55,26 +55,45 @@ func (t Table) Write(out io.Writer, paint Paint) {
 
 // Fit cuts a line to the columns of a terminal. Colours take no place, and are ended.
 func Fit(line string, columns int) string {
+	if columns <= 0 || width(line) <= columns {
+		return line
+	}
 	var fitted strings.Builder
-	width, escape, coloured := 0, false, false
+	taken, escape, coloured := 0, false, false
 	for _, r := range line {
 		switch {
 		case r == '\x1b':
 			escape, coloured = true, true
 		case escape:
 			escape = r != 'm'
-		case width == columns-1 && columns > 0:
+		case taken == columns-1:
 			fitted.WriteRune('…')
 			if coloured {
 				fitted.WriteString("\x1b[0m")
 			}
 			return fitted.String()
 		default:
-			width++
+			taken++
 		}
 		fitted.WriteRune(r)
 	}
 	return fitted.String()
+}
+
+// width is how many columns a line takes.
+func width(line string) int {
+	columns, escape := 0, false
+	for _, r := range line {
+		switch {
+		case r == '\x1b':
+			escape = true
+		case escape:
+			escape = r != 'm'
+		default:
+			columns++
+		}
+	}
+	return columns
 }
 
 // Count is a number with its noun, in the plural when it must be.

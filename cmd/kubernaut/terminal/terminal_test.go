@@ -70,6 +70,8 @@ func TestFit(t *testing.T) {
 		want    string
 	}{
 		{line: "as long", columns: 8, want: "as long"},
+		{line: "fits it", columns: 7, want: "fits it"},
+		{line: "\x1b[31mfits\x1b[0m it", columns: 7, want: "\x1b[31mfits\x1b[0m it"},
 		{line: "too long for it", columns: 8, want: "too lon…"},
 		{line: "\x1b[31mred\x1b[0m and long", columns: 6, want: "\x1b[31mred\x1b[0m a…\x1b[0m"},
 		{line: "\x1b[31mred all along\x1b[0m", columns: 6, want: "\x1b[31mred a…\x1b[0m"},
