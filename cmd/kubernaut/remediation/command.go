@@ -529,7 +529,7 @@ A RemediationRequest is always stopped with AbortAndRollBack, and makes no furth
 		}),
 	}
 	flags.add(command, running)
-	command.Flags().StringVar(&flags.mode, "mode", "", "FinishStep, Abort or AbortAndRollBack")
+	command.Flags().StringVar(&flags.mode, "mode", "", "how a workflow is stopped: FinishStep (default), Abort or AbortAndRollBack")
 	// The only error is that there is no such flag.
 	_ = command.RegisterFlagCompletionFunc("mode", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		var names []string

@@ -38,7 +38,9 @@ func (c *Cluster) Add(command *cobra.Command) {
 	names.ContextOverrideFlags.Namespace.ShortName = "n"
 	names.ContextOverrideFlags.Namespace.Description = "namespace (default: that of the context)"
 	names.CurrentContext.Description = "context of the kubeconfig (default: its current one)"
-	names.Timeout.Description = "longest time that one request to the API server may take, such as 5s (default: no limit)"
+	names.Timeout.Description = "longest time that one request to the API server may take, such as 5s; 0 is no limit"
+	names.AuthOverrideFlags.Impersonate.Description = "act as this user, if you may impersonate them"
+	names.AuthOverrideFlags.ImpersonateGroups.Description = "act as a member of this group; may be repeated"
 	clientcmd.BindOverrideFlags(&c.overrides, flags, names)
 	flags.VisitAll(func(flag *pflag.Flag) {
 		if slices.Contains(rareFlags(), flag.Name) {
