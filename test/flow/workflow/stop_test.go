@@ -8,12 +8,10 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	kubernetesexecutionv1 "kubernaut.io/kubernaut/api/kubernetesexecution/v1"
 	safetyv1alpha1 "kubernaut.io/kubernaut/api/safety/v1alpha1"
 	"kubernaut.io/kubernaut/api/shared"
 	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
@@ -46,8 +44,7 @@ type stopped struct {
 // inPhase takes a workflow into a phase and keeps it there.
 func inPhase(ctx context.Context, phase workflowexecutionv1.WorkflowPhase) stopped {
 	GinkgoHelper()
-	s := stopped{ns: namespace(ctx, nil)}
-	s.cart = client.ObjectKeyFromObject(rolledOut(ctx, s.ns, "cart"))
+	s := newStopped(ctx)
 	b := builders.Workflow(s.ns, "w", builders.Scale("up", s.ns, "cart", 2).Step)
 	switch phase {
 	case workflowexecutionv1.PhasePlanning:
@@ -59,11 +56,7 @@ func inPhase(ctx context.Context, phase workflowexecutionv1.WorkflowPhase) stopp
 	case executing:
 		plane.Workloads.Hold(s.cart)
 		s.workflow = start(ctx, builders.Workflow(s.ns, "w", builders.Scale("up", s.ns, "cart", 2).Step, builders.Notify("last", "never told").After("up").Step))
-		await(ctx, s.workflow, func(g Gomega) {
-			var execution kubernetesexecutionv1.KubernetesExecution
-			g.Expect(admin.Get(ctx, client.ObjectKey{Namespace: s.ns, Name: "w-s0-a1"}, &execution)).To(Succeed())
-			g.Expect(execution.Status.Changed).To(HaveValue(BeTrue()))
-		})
+		s.awaitChange(ctx, "w-s0-a1")
 	case monitoring:
 		b.Spec.StabilizationWindow = &metav1.Duration{Duration: time.Hour}
 		s.workflow = start(ctx, b)
@@ -82,13 +75,10 @@ func (s stopped) replicas(ctx context.Context) int32 {
 }
 
 var _ = Describe("A request to stop", func() {
-	cancel := func(mode workflowexecutionv1.CancelMode) func(*workflowexecutionv1.WorkflowExecutionSpec) {
-		return func(s *workflowexecutionv1.WorkflowExecutionSpec) { s.Cancel = mode }
-	}
 	DescribeTable("by cancel",
 		func(ctx SpecContext, phase workflowexecutionv1.WorkflowPhase, mode workflowexecutionv1.CancelMode, outcome workflowexecutionv1.WorkflowOutcome, replicas int32) {
 			s := inPhase(ctx, phase)
-			ask(ctx, s.workflow, cancel(mode))
+			ask(ctx, s.workflow, cancelBy(mode))
 			if phase == executing {
 				await(ctx, s.workflow, func(g Gomega) { g.Expect(s.workflow.Status.ErrorType).To(Equal(shared.ErrorCancelled)) })
 				Expect(s.workflow.Status.Phase).To(Equal(executing), "what has begun comes to its end")
@@ -115,16 +105,14 @@ var _ = Describe("A request to stop", func() {
 	DescribeTable("by deletion", func(ctx SpecContext, phase workflowexecutionv1.WorkflowPhase, first workflowexecutionv1.CancelMode, replicas int32) {
 		s := inPhase(ctx, phase)
 		if first != "" {
-			ask(ctx, s.workflow, cancel(first))
+			ask(ctx, s.workflow, cancelBy(first))
 		}
 		Expect(admin.Delete(ctx, s.workflow)).To(Succeed())
 		if phase == executing {
 			await(ctx, s.workflow, func(g Gomega) { g.Expect(s.workflow.Status.ErrorType).To(Equal(shared.ErrorCancelled)) })
 			Expect(plane.Workloads.Release(ctx, s.cart)).To(Succeed())
 		}
-		Eventually(func() bool {
-			return apierrors.IsNotFound(admin.Get(ctx, client.ObjectKeyFromObject(s.workflow), s.workflow))
-		}).WithTimeout(workflowTimeout).WithPolling(poll).Should(BeTrue())
+		awaitGone(ctx, s.workflow)
 		Expect(locksOf(ctx, s.workflow.UID)).To(BeEmpty())
 		Expect(s.replicas(ctx)).To(Equal(replicas))
 		expectEvents(ctx, s.workflow, "WorkflowExecutionDeleted")
@@ -163,25 +151,13 @@ var _ = Describe("A request to stop", func() {
 		Expect(s.workflow.Status.WaitedSeconds).To(BeNumerically(">", 0))
 	})
 
-	It("that lasts too long ends the workflow", func(ctx SpecContext) {
-		ns := namespace(ctx, nil)
-		rolledOut(ctx, ns, "cart")
-		b := builders.Workflow(ns, "w", builders.Scale("up", ns, "cart", 2).Step).Suspended()
-		b.Spec.Timeouts = &workflowexecutionv1.WorkflowTimeouts{Hold: &metav1.Duration{Duration: time.Second}}
-		workflow := run(ctx, b)
-		Expect(workflow.Status).To(And(HaveField("ErrorType", shared.ErrorTimeout), HaveField("Outcome", workflowexecutionv1.OutcomeFailed)))
-		expectPath(workflow, workflowexecutionv1.PhasePlanning, failed)
-	})
-
 	It("by deleting its namespace: nothing is undone, and nothing keeps it", func(ctx SpecContext) {
 		s := inPhase(ctx, executing)
-		ask(ctx, s.workflow, cancel(workflowexecutionv1.CancelAbortAndRollBack))
+		ask(ctx, s.workflow, cancelBy(workflowexecutionv1.CancelAbortAndRollBack))
 		Expect(admin.Delete(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.ns}})).To(Succeed())
 		Expect(admin.Delete(ctx, s.workflow)).To(Succeed(), "what the namespace controller does, which does not run here")
 		Expect(plane.Workloads.Release(ctx, s.cart)).To(Succeed())
-		Eventually(func() bool {
-			return apierrors.IsNotFound(admin.Get(ctx, client.ObjectKeyFromObject(s.workflow), s.workflow))
-		}).WithTimeout(workflowTimeout).WithPolling(poll).Should(BeTrue())
+		awaitGone(ctx, s.workflow)
 		Expect(executionsIn(ctx, s.ns)).To(ConsistOf("w-s0-a1"))
 		Expect(locksOf(ctx, s.workflow.UID)).To(BeEmpty())
 	})

@@ -250,7 +250,7 @@ var _ = Describe("A workflow", func() {
 		expectEvents(ctx, workflow, "RollbackStarted", "RollbackCompleted", "WorkflowFailed")
 	})
 
-	It("says that it cannot tell when it has no means to tell", func(ctx SpecContext) {
+	It("has nothing to watch when it changed nothing", func(ctx SpecContext) {
 		ns := namespace(ctx, nil)
 		workflow := run(ctx, builders.Workflow(ns, "told", builders.Notify("tell", "hello").Step))
 		Expect(workflow.Status.Outcome).To(Equal(workflowexecutionv1.OutcomeSuccess), "there is no target to watch")
@@ -287,5 +287,29 @@ var _ = Describe("A workflow", func() {
 		Eventually(func() bool {
 			return admin.Get(ctx, client.ObjectKeyFromObject(workflow), workflow) != nil
 		}).WithTimeout(soon).WithPolling(poll).Should(BeTrue())
+	})
+
+	It("is kept beyond its time while another one undoes it", func(ctx SpecContext) {
+		const kept = 6 * time.Second
+		ns := namespace(ctx, nil)
+		cart := client.ObjectKeyFromObject(rolledOut(ctx, ns, "cart"))
+		b := builders.Workflow(ns, "done", builders.Scale("up", ns, "cart", 2).Step)
+		b.Spec.TTLAfterFinished = &metav1.Duration{Duration: kept}
+		done := run(ctx, b)
+		undo := start(ctx, builders.Undo("undo", done).Suspended())
+		await(ctx, undo, func(g Gomega) { g.Expect(undo.Status.WaitingSince).NotTo(BeNil()) })
+		b = builders.Workflow(ns, "later", builders.Notify("tell", "hello").Step)
+		b.Spec.TTLAfterFinished = &metav1.Duration{Duration: kept}
+		awaitGone(ctx, run(ctx, b))
+
+		Expect(admin.Get(ctx, client.ObjectKeyFromObject(done), done)).To(Succeed(), "it ended before the one that is gone")
+		Expect(done.DeletionTimestamp).To(BeNil())
+		ask(ctx, undo, goOn)
+		awaitEnd(ctx, undo)
+		Expect(undo.Status.Outcome).To(Equal(workflowexecutionv1.OutcomeSuccess), undo.Status.FailureReason)
+		awaitGone(ctx, done)
+		deployment := builders.Deployment(ns, cart.Name, "").Deployment
+		Expect(admin.Get(ctx, cart, deployment)).To(Succeed())
+		Expect(deployment.Spec.Replicas).To(HaveValue(Equal(int32(1))))
 	})
 })
