@@ -25,7 +25,9 @@ func TestAPreviewThatPanicsIsAnError(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := fake.NewClientBuilder().WithScheme(clientgoscheme.Scheme).WithInterceptorFuncs(interceptor.Funcs{
-		Get: func(context.Context, client.WithWatch, client.ObjectKey, client.Object, ...client.GetOption) error { panic("at the disco") },
+		Get: func(context.Context, client.WithWatch, client.ObjectKey, client.Object, ...client.GetOption) error {
+			panic("at the disco")
+		},
 	}).Build()
 	preview := NewPreview(&Facts{Cache: c, Live: c, Gate: safety, Clock: testclock.NewFakePassiveClock(time.Unix(0, 0))}, c)
 	scale := shared.Action{Type: shared.ActionScaleDeployment, ScaleDeployment: &shared.ScaleDeployment{Namespace: "shop", Name: "cart", Replicas: new(int32(1))}}

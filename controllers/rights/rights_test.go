@@ -104,7 +104,7 @@ func TestReviewAsksAboutAllBeforeEach(t *testing.T) {
 func asked(needs []Need) []string {
 	lines := make([]string, len(needs))
 	for i, need := range needs {
-		lines[i] = need.Path.String() + ": " + need.Permission.String()
+		lines[i] = need.Path.String() + ": " + need.String()
 		if want := "steps[" + strconv.Itoa(need.Step) + "]"; !strings.Contains(lines[i], want) {
 			lines[i] += ", of another step"
 		}
@@ -189,7 +189,7 @@ func TestWhatAWorkflowNeeds(t *testing.T) {
 func TestKindsThatTheMapperDoesNotKnow(t *testing.T) {
 	target := &shared.Target{APIVersion: "example.com/v1", Kind: "Policy", Namespace: "shop", Name: "p"}
 	need, err := Remediate(meta.NewDefaultRESTMapper(nil), target, nil)
-	if err != nil || need.Permission.String() != "remediate policies.example.com p in namespace shop" {
+	if err != nil || need.String() != "remediate policies.example.com p in namespace shop" {
 		t.Errorf("have %v, %v", need.Permission, err)
 	}
 	if _, err := Remediate(silentMapper{}, target, nil); err == nil {

@@ -63,16 +63,8 @@ func mayDo(ctx context.Context, user, namespace string) []string {
 	return may
 }
 
-var _ = Describe("The roles for people", Ordered, func() {
-	reads := func() []string {
-		var all []string
-		for _, row := range statusguard.Rows() {
-			for _, verb := range []string{"get", "list", "watch"} {
-				all = append(all, verb+" "+row.Resource)
-			}
-		}
-		return all
-	}
+// people are the roles, and what each allows beyond reading our kinds.
+func people() map[string][]string {
 	asks := []string{
 		"create remediationrequests", "patch remediationrequests", "update remediationrequests",
 		"create workflowexecutions", "patch workflowexecutions", "update workflowexecutions",
@@ -81,18 +73,32 @@ var _ = Describe("The roles for people", Ordered, func() {
 	removes := []string{
 		"delete remediationrequests", "deletecollection remediationrequests", "delete workflowexecutions", "deletecollection workflowexecutions",
 	}
-	people := map[string][]string{
+	return map[string][]string{
 		"kubernaut-viewer":        nil,
 		"kubernaut-operator":      asks,
 		"kubernaut-admin":         slices.Concat(asks, removes),
 		"kubernaut-approver":      {"approve approvalrequests", "patch approvalrequests", "update approvalrequests"},
 		"kubernaut-policy-author": writesOf("safetypolicies", "playbooks"),
 	}
-	clients := map[string]client.Client{}
+}
+
+func everybodyReads() []string {
+	var all []string
+	for _, row := range statusguard.Rows() {
+		for _, verb := range []string{"get", "list", "watch"} {
+			all = append(all, verb+" "+row.Resource)
+		}
+	}
+	return all
+}
+
+var _ = Describe("The roles for people", Ordered, func() {
+	var clients map[string]client.Client
 
 	BeforeAll(func(ctx SpecContext) {
 		Expect(admin.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: peopleNamespace}})).To(Succeed())
-		for role := range people {
+		clients = map[string]client.Client{}
+		for role := range people() {
 			clients[role] = clientOf(certified("with-" + role))
 			Expect(admin.Create(ctx, &rbacv1.RoleBinding{
 				ObjectMeta: metav1.ObjectMeta{Name: role, Namespace: peopleNamespace},
@@ -103,8 +109,8 @@ var _ = Describe("The roles for people", Ordered, func() {
 	})
 
 	It("allow what they say and nothing more", func(ctx SpecContext) {
-		for role, own := range people {
-			want := slices.Sorted(slices.Values(slices.Concat(reads(), own)))
+		for role, own := range people() {
+			want := slices.Sorted(slices.Values(slices.Concat(everybodyReads(), own)))
 			Eventually(mayDo).WithContext(ctx).WithArguments("with-"+role, peopleNamespace).WithTimeout(readyTimeout).WithPolling(pollInterval).Should(Equal(want), role)
 			Expect(mayDo(ctx, "with-"+role, workNamespace)).To(BeEmpty(), role)
 		}
@@ -127,7 +133,9 @@ var _ = Describe("The roles for people", Ordered, func() {
 
 	It("let an operator file a request and cancel it, without a right on its target", func(ctx SpecContext) {
 		operator := clients["kubernaut-operator"]
-		r := request("r-", func(r *remediationv1.RemediationRequest) { r.Namespace, r.Spec.Target.Namespace = peopleNamespace, peopleNamespace })
+		r := request("r-", func(r *remediationv1.RemediationRequest) {
+			r.Namespace, r.Spec.Target.Namespace = peopleNamespace, peopleNamespace
+		})
 		Expect(operator.Create(ctx, r)).To(Succeed())
 		before := client.MergeFrom(r.DeepCopy())
 		r.Spec.Cancel = new(true)
@@ -152,7 +160,7 @@ var _ = Describe("The roles for people", Ordered, func() {
 			return c.Patch(ctx, r, patch, client.DryRunAll)
 		}
 		Expect(apierrors.IsForbidden(decide(approver))).To(BeTrue(), "the request is in another namespace")
-		for role := range people {
+		for role := range people() {
 			Expect(admin.Create(ctx, &rbacv1.RoleBinding{
 				ObjectMeta: metav1.ObjectMeta{Name: role, Namespace: workNamespace},
 				RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
