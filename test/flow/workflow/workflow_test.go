@@ -1,16 +1,24 @@
 package workflow
 
 import (
+	"context"
 	"fmt"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apiserver/pkg/authentication/user"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	kubernetesexecutionv1 "kubernaut.io/kubernaut/api/kubernetesexecution/v1"
+	safetyv1alpha1 "kubernaut.io/kubernaut/api/safety/v1alpha1"
 	"kubernaut.io/kubernaut/api/shared"
 	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
 	"kubernaut.io/kubernaut/controllers/workflowexecution"
@@ -250,6 +258,22 @@ var _ = Describe("A workflow", func() {
 		expectEvents(ctx, workflow, "RollbackStarted", "RollbackCompleted", "WorkflowFailed")
 	})
 
+	It("is unverified when it has no means to tell whether its target is well", func(ctx SpecContext) {
+		ns := namespace(ctx, nil)
+		set, pod := replicaSet(ctx, ns)
+		workflow := start(ctx, builders.Workflow(ns, "w", builders.RestartPod("restart", ns, pod.Name).Step))
+		approve(ctx, workflow)
+		awaitEnd(ctx, workflow)
+		Expect(workflow.Status.Outcome).To(Equal(workflowexecutionv1.OutcomeUnverified), workflow.Status.FailureReason)
+		expectPath(workflow, validating, executing, monitoring, completed)
+		Expect(meta.FindStatusCondition(workflow.Status.Conditions, workflowexecutionv1.ConditionVerified)).To(And(
+			HaveField("Status", metav1.ConditionUnknown), HaveField("Reason", workflowexecution.ReasonUnverified),
+			HaveField("Message", ContainSubstring("the health of a ReplicaSet cannot be determined"))))
+		Expect(workflow.Status.Plan.Targets).To(ConsistOf(HaveField("Workload", HaveField("UID", set.UID))))
+		Expect(workflow.Status.Steps[0].Phase).To(Equal(workflowexecutionv1.StepCompleted))
+		Expect(apierrors.IsNotFound(admin.Get(ctx, client.ObjectKeyFromObject(pod), pod))).To(BeTrue())
+	})
+
 	It("has nothing to watch when it changed nothing", func(ctx SpecContext) {
 		ns := namespace(ctx, nil)
 		workflow := run(ctx, builders.Workflow(ns, "told", builders.Notify("tell", "hello").Step))
@@ -313,3 +337,33 @@ var _ = Describe("A workflow", func() {
 		Expect(deployment.Spec.Replicas).To(HaveValue(Equal(int32(1))))
 	})
 })
+
+// replicaSet makes a ReplicaSet that no Deployment has, and a pod of it that no node runs.
+func replicaSet(ctx context.Context, ns string) (*appsv1.ReplicaSet, *corev1.Pod) {
+	GinkgoHelper()
+	// What the controller manager makes, which does not run here.
+	Expect(admin.Create(ctx, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "default"}})).To(Succeed())
+	template := builders.Deployment(ns, "lone", goodImage).Deployment.Spec
+	set := &appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "lone"}}
+	set.Spec.Selector, set.Spec.Template = template.Selector, template.Template
+	Expect(admin.Create(ctx, set)).To(Succeed())
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "lone-1", Labels: set.Spec.Template.Labels}, Spec: *set.Spec.Template.Spec.DeepCopy()}
+	pod.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(set, appsv1.SchemeGroupVersion.WithKind("ReplicaSet"))}
+	pod.Spec.AutomountServiceAccountToken = new(false)
+	Expect(admin.Create(ctx, pod)).To(Succeed())
+	return set, pod
+}
+
+// approve has somebody else approve what a workflow asks for.
+func approve(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecution) {
+	GinkgoHelper()
+	config := rest.CopyConfig(plane.Config)
+	config.Impersonate = rest.ImpersonationConfig{UserName: "bob", Groups: []string{user.SystemPrivilegedGroup, user.AllAuthenticated}}
+	bob, err := client.New(config, client.Options{Scheme: plane.Scheme})
+	Expect(err).NotTo(HaveOccurred())
+	asked := &safetyv1alpha1.ApprovalRequest{ObjectMeta: metav1.ObjectMeta{Namespace: workflow.Namespace, Name: workflow.Name + "-approval-1"}}
+	patch := fmt.Sprintf(`[{"op":"add","path":"/spec/decisions","value":[{"decision":%q,"reason":"I looked at it"}]}]`, safetyv1alpha1.DecisionApproved)
+	Eventually(func() error {
+		return bob.Patch(ctx, asked, client.RawPatch(types.JSONPatchType, []byte(patch)))
+	}).WithTimeout(soon).WithPolling(poll).Should(Succeed())
+}
