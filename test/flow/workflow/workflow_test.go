@@ -343,7 +343,7 @@ func replicaSet(ctx context.Context, ns string) (*appsv1.ReplicaSet, *corev1.Pod
 	GinkgoHelper()
 	// What the controller manager makes, which does not run here.
 	Expect(admin.Create(ctx, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "default"}})).To(Succeed())
-	template := builders.Deployment(ns, "lone", goodImage).Deployment.Spec
+	template := builders.Deployment(ns, "lone", goodImage).Spec
 	set := &appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "lone"}}
 	set.Spec.Selector, set.Spec.Template = template.Selector, template.Template
 	Expect(admin.Create(ctx, set)).To(Succeed())
