@@ -76,7 +76,7 @@ func workflow(namespace string, steps ...shared.Step) *workflowexecutionv1.Workf
 func failing() scenario {
 	return scenario{
 		name:        "rolled back",
-		seeds:       seeds{faults: 60, managers: 40, clock: 20},
+		seeds:       seeds{faults: 30, managers: 30, clock: 20},
 		deployments: deploymentsOf(map[string]int32{"cart": 1, "web": 1, "slow": 1, "frozen": 1}),
 		held:        map[string]string{"slow": "flow-s1-a2", "frozen": ""},
 		shows: map[string][]string{
@@ -143,7 +143,7 @@ func approving() scenario {
 func recovering() scenario {
 	return scenario{
 		name:  "recovered",
-		seeds: seeds{faults: 80, managers: 60, clock: 30},
+		seeds: seeds{faults: 40, managers: 50, clock: 10},
 		shows: map[string][]string{
 			"RemediationRequest fix":           {"outcome: Remediated", "recoveryAttempts: 1", "name: fix-workflow", "name: fix-recovery-1"},
 			"WorkflowExecution fix-workflow":   {"outcome: RolledBack"},
