@@ -65,7 +65,7 @@ func startManager(ctx context.Context, s *scene) {
 	Expect(err).NotTo(HaveOccurred())
 	r.Clients, err = controllers.Clients(identity.KubernetesExecution, scheme, mgr.GetRESTMapper(), mgr.GetCache())
 	Expect(err).NotTo(HaveOccurred())
-	Expect(r.SetupWithManager(mgr, controller.Options{SkipNameValidation: new(true)})).To(Succeed()) //nolint:contextcheck // registering asks nothing of the API server
+	Expect(r.SetupWithManager(mgr, controller.Options{SkipNameValidation: new(true)})).To(Succeed())
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	ended := make(chan error, 1)
 	go func() { ended <- mgr.Start(running) }()

@@ -185,7 +185,7 @@ func Scheme() (*runtime.Scheme, error) {
 
 // RunManager runs the manager until the context ends.
 func RunManager(ctx context.Context, cfg *rest.Config, options ManagerOptions) error {
-	mgr, err := NewManager(cfg, options) //nolint:contextcheck // assembling waits for nothing that could be cancelled
+	mgr, err := NewManager(cfg, options)
 	if err != nil {
 		return err
 	}
