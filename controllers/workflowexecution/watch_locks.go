@@ -10,8 +10,6 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/selection"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -21,7 +19,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
-	"kubernaut.io/kubernaut/api/shared"
 	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
 )
 
@@ -36,15 +33,11 @@ const (
 	indexAwaited = "status.awaitedLock"
 )
 
-// CachedLocks has a cache hold the locks in the operator's namespace, and of them only who holds them.
+// CachedLocks has a cache hold the Leases in the operator's namespace, and of them only who holds them. One that somebody made by hand
+// is a lock by its name, whatever its labels say.
 func CachedLocks(namespace string) map[client.Object]cache.ByObject {
-	isLock, err := labels.NewRequirement(shared.LabelLockHolder, selection.Exists, nil)
-	if err != nil {
-		panic(err) // the label is a constant
-	}
 	return map[client.Object]cache.ByObject{&coordinationv1.Lease{}: {
 		Namespaces: map[string]cache.Config{namespace: {}},
-		Label:      labels.NewSelector().Add(*isLock),
 		Transform:  onlyHolder,
 	}}
 }
@@ -80,12 +73,13 @@ func parseHolder(identity string) (lockHolding, bool) {
 	return lockHolding{NamespacedName: types.NamespacedName{Namespace: parts[0], Name: parts[1]}, uid: types.UID(parts[2])}, true
 }
 
-func holderIn(object client.Object) (lockHolding, bool) {
-	lease, is := object.(*coordinationv1.Lease)
-	if !is || lease.Spec.HolderIdentity == nil {
-		return lockHolding{}, false
+func holderIn(object client.Object) (lockHolding, bool) { return parseHolder(identityIn(object)) }
+
+func identityIn(object client.Object) string {
+	if lease, is := object.(*coordinationv1.Lease); is && lease.Spec.HolderIdentity != nil {
+		return *lease.Spec.HolderIdentity
 	}
-	return parseHolder(*lease.Spec.HolderIdentity)
+	return ""
 }
 
 func lockHolders(object client.Object) []string {
@@ -114,12 +108,17 @@ func indexLocks(indexer client.FieldIndexer) error {
 	return nil
 }
 
-// lockChanges wakes the workflows that wait for a lock which is given back, and the one whose lock is found although it is over
-// or gone.
+// lockChanges wakes the workflows that wait for a lock which is given back or gets another holder, and the one whose lock is found
+// although it is over or gone.
 func (r *Reconciler) lockChanges() handler.EventHandler {
 	found := func(ctx context.Context, object client.Object, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
 		if by, known := holderIn(object); known && r.left(ctx, by) {
 			queue.Add(reconcile.Request{NamespacedName: by.NamespacedName})
+		}
+	}
+	freed := func(ctx context.Context, object client.Object, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+		for _, request := range r.listed(ctx, client.MatchingFields{indexAwaited: object.GetName()}) {
+			queue.Add(request)
 		}
 	}
 	return handler.Funcs{
@@ -128,11 +127,12 @@ func (r *Reconciler) lockChanges() handler.EventHandler {
 		},
 		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
 			found(ctx, e.ObjectNew, queue)
+			if identityIn(e.ObjectOld) != identityIn(e.ObjectNew) {
+				freed(ctx, e.ObjectNew, queue)
+			}
 		},
 		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
-			for _, request := range r.listed(ctx, client.MatchingFields{indexAwaited: e.Object.GetName()}) {
-				queue.Add(request)
-			}
+			freed(ctx, e.Object, queue)
 		},
 	}
 }

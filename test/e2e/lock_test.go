@@ -27,6 +27,18 @@ func locksOf(ctx context.Context, workflow *workflowexecutionv1.WorkflowExecutio
 	return leases.Items
 }
 
+// lockOfNobody is a lock on Deployment cart that was made by hand.
+func lockOfNobody(ctx context.Context, ns string) *coordinationv1.Lease {
+	GinkgoHelper()
+	sum := sha256.Sum256([]byte("Deployment.apps " + ns + "/cart"))
+	lease := &coordinationv1.Lease{
+		ObjectMeta: metav1.ObjectMeta{Namespace: identity.DefaultNamespace, Name: "target-" + hex.EncodeToString(sum[:])},
+		Spec:       coordinationv1.LeaseSpec{HolderIdentity: new("somebody")},
+	}
+	Expect(cluster.Create(ctx, lease)).To(Succeed())
+	return lease
+}
+
 var _ = Describe("Two workflows on one target", func() {
 	It("run one after the other", func(ctx SpecContext) {
 		ns := namespace(ctx, nil)
@@ -72,12 +84,7 @@ var _ = Describe("Two workflows on one target", func() {
 	It("take over what a workflow left that is gone, and nothing else", func(ctx SpecContext) {
 		ns := namespace(ctx, nil)
 		rolledOut(ctx, builders.Deployment(ns, "cart", goodImage))
-		sum := sha256.Sum256([]byte("Deployment.apps " + ns + "/cart"))
-		lease := &coordinationv1.Lease{
-			ObjectMeta: metav1.ObjectMeta{Namespace: identity.DefaultNamespace, Name: "target-" + hex.EncodeToString(sum[:])},
-			Spec:       coordinationv1.LeaseSpec{HolderIdentity: new("somebody")},
-		}
-		Expect(cluster.Create(ctx, lease)).To(Succeed())
+		lease := lockOfNobody(ctx, ns)
 		workflow := startWorkflow(ctx, builders.Workflow(ns, "w", builders.Scale("up", ns, "cart", 2).Step))
 		awaitWorkflow(ctx, workflow, func(g Gomega) {
 			condition := meta.FindStatusCondition(workflow.Status.Conditions, workflowexecutionv1.ConditionTargetsLocked)
@@ -86,9 +93,18 @@ var _ = Describe("Two workflows on one target", func() {
 		})
 		lease.Spec.HolderIdentity = new(ns + "/gone/00000000-0000-0000-0000-000000000000")
 		Expect(cluster.Update(ctx, lease)).To(Succeed())
-		By("trying again as soon as any workflow is over")
-		other := runWorkflow(ctx, builders.Workflow(ns, "other", builders.Notify("tell", "x").Step))
-		Expect(other.Status.Outcome).To(Equal(workflowexecutionv1.OutcomeSuccess))
+		By("trying again as soon as the lock has another holder")
+		awaitWorkflowEnd(ctx, workflow)
+		Expect(workflow.Status.Outcome).To(Equal(workflowexecutionv1.OutcomeSuccess), workflow.Status.FailureReason)
+	})
+
+	It("go on as soon as somebody deletes a lock that is nobody's", func(ctx SpecContext) {
+		ns := namespace(ctx, nil)
+		rolledOut(ctx, builders.Deployment(ns, "cart", goodImage))
+		lease := lockOfNobody(ctx, ns)
+		workflow := startWorkflow(ctx, builders.Workflow(ns, "w", builders.Scale("up", ns, "cart", 2).Step))
+		awaitWorkflow(ctx, workflow, func(g Gomega) { g.Expect(workflow.Status.AwaitedLock).To(Equal(lease.Name)) })
+		Expect(cluster.Delete(ctx, lease)).To(Succeed())
 		awaitWorkflowEnd(ctx, workflow)
 		Expect(workflow.Status.Outcome).To(Equal(workflowexecutionv1.OutcomeSuccess), workflow.Status.FailureReason)
 	})
