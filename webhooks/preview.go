@@ -14,6 +14,7 @@ import (
 	"kubernaut.io/kubernaut/api/shared"
 	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
 	"kubernaut.io/kubernaut/controllers/facts"
+	"kubernaut.io/kubernaut/controllers/machinery"
 )
 
 const (
@@ -86,7 +87,7 @@ func (p *preview) steps(ctx context.Context, workflow *workflowexecutionv1.Workf
 		defer func() { <-p.turns }()
 		defer func() {
 			if problem := recover(); problem != nil {
-				answers <- answer{err: fmt.Errorf("the preview panicked: %v", problem)}
+				answers <- answer{err: machinery.Panicked(ctx, "the preview", problem)}
 			}
 		}()
 		steps, err := p.of.Steps(ctx, own)

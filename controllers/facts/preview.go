@@ -84,7 +84,7 @@ func (p *Preview) Steps(ctx context.Context, workflow *workflowexecutionv1.Workf
 		if preparation == nil {
 			continue
 		}
-		judges.Go(guarded(func() error {
+		judges.Go(guarded(ctx, func() error {
 			input, err := p.facts.Input(ctx, kubernetesexecution.JudgeRequest{
 				Stage: safetyv1alpha1.StagePlan, Workflow: planned, StepIndex: int32(i), Preparation: preparation, //nolint:gosec // at most 100 steps
 			})
@@ -114,7 +114,7 @@ func (p *Preview) prepareAll(
 	var targets errgroup.Group
 	targets.SetLimit(runtime.GOMAXPROCS(0))
 	for key, indices := range onTarget {
-		targets.Go(guarded(func() error {
+		targets.Go(guarded(ctx, func() error {
 			var result *unstructured.Unstructured
 			for _, i := range indices {
 				action := &steps[i].Action
@@ -137,11 +137,11 @@ func (p *Preview) prepareAll(
 }
 
 // guarded makes an error of a panic: a workflow that finds a mistake in an action must not take the manager down.
-func guarded(what func() error) func() error {
+func guarded(ctx context.Context, what func() error) func() error {
 	return func() (err error) {
 		defer func() {
 			if problem := recover(); problem != nil {
-				err = fmt.Errorf("the preview panicked: %v", problem)
+				err = machinery.Panicked(ctx, "the preview", problem)
 			}
 		}()
 		return what()
@@ -249,11 +249,6 @@ func (c previewClient) Get(ctx context.Context, key client.ObjectKey, object cli
 	}
 	if err := c.cache.Get(ctx, key, held); err != nil {
 		return err
-	}
-	// Who writes an object is a fact, and of which of its fields is none: they are half of what there is to convert.
-	managers := held.GetManagedFields()
-	for i := range managers {
-		managers[i].FieldsV1 = nil
 	}
 	content, err := apiruntime.DefaultUnstructuredConverter.ToUnstructured(held)
 	if err != nil {

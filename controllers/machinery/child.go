@@ -77,7 +77,8 @@ func Orphaned(object metav1.Object, request shared.ObjectReference) string {
 func (c Conditions) ReportOrphan(problem string) {
 	switch {
 	case problem != "":
-		c.True(shared.ConditionOrphaned, ReasonNotOwned, problem)
+		c.True(shared.ConditionOrphaned, ReasonNotOwned, problem+
+			"; it does not go with the request any more: look at what it did, and delete it when it has ended and nobody needs it")
 	case meta.IsStatusConditionTrue(*c.list, shared.ConditionOrphaned):
 		c.False(shared.ConditionOrphaned, ReasonOwned, "the request that spec.remediationRequestRef names is the controller owner")
 	}

@@ -63,14 +63,17 @@ func (r *Reconciler) createAnalysis(ctx context.Context, child *aianalysisv1.AIA
 func (r *Reconciler) createWorkflow(ctx context.Context, child *workflowexecutionv1.WorkflowExecution) error {
 	want := child.Spec
 	return machinery.EnsureChild(ctx, r.Clients.Cached, r.Clients.Live, child, &workflowexecutionv1.WorkflowExecution{},
-		func(have *workflowexecutionv1.WorkflowExecution) error {
-			// What admission and the schema fill in is not asked for; all that is asked for must be there, and no step more.
-			definition := have.Spec.WorkflowDefinition
-			if definition == nil || len(definition.Steps) != len(want.WorkflowDefinition.Steps) || !equality.Semantic.DeepDerivative(want, have.Spec) {
-				return errors.New("its request, definition or strategy is another one")
-			}
-			return nil
-		})
+		func(have *workflowexecutionv1.WorkflowExecution) error { return sameWorkflow(&want, &have.Spec) })
+}
+
+// sameWorkflow says how a workflow is not the one that was wanted. What admission and the schema fill in is not asked for; all that is
+// asked for must be there, and no step more.
+func sameWorkflow(want, have *workflowexecutionv1.WorkflowExecutionSpec) error {
+	definition := have.WorkflowDefinition
+	if definition == nil || len(definition.Steps) != len(want.WorkflowDefinition.Steps) || !equality.Semantic.DeepDerivative(want, have) {
+		return errors.New("its request, definition or strategy is another one")
+	}
+	return nil
 }
 
 // cancel stops the very workflow that was decided on. One that is gone has ended: the next reconcile sees it.

@@ -58,7 +58,7 @@ type run struct {
 
 	namespace string
 	place     *place
-	clock     *movedClock
+	clock     *cluster.Clock
 	root      client.Object
 	alive     map[*wire]*cluster.Manager
 	ended     chan error
@@ -94,7 +94,7 @@ func (s scenario) run(ctx context.Context, t trouble) (result, error) {
 	defer cancel()
 	began := time.Now()
 	r := &run{
-		scenario: s, trouble: t, clock: &movedClock{}, alive: map[*wire]*cluster.Manager{}, ended: make(chan error, 64), poked: map[string]time.Time{},
+		scenario: s, trouble: t, clock: &cluster.Clock{}, alive: map[*wire]*cluster.Manager{}, ended: make(chan error, 64), poked: map[string]time.Time{},
 		approved: map[string]bool{},
 	}
 	err := r.play(ctx)
@@ -221,7 +221,7 @@ func (r *run) startManager(w *wire) error {
 // another manager tried to take. Anything else that is late arrives when all is over; a lock would then be nobody's.
 func (r *run) afterWrite(w *wire, n int) {
 	if n > 0 && n <= len(r.steps) {
-		r.clock.step(r.steps[n-1])
+		r.clock.Step(r.steps[n-1])
 	}
 	first := r.first()
 	if w == first || !first.lateIs(takesLock) || !w.wrote(takesLock, recordsWorkflow) {
@@ -403,7 +403,7 @@ func (r *run) waitFor(ctx context.Context, w *workflowexecutionv1.WorkflowExecut
 
 // moveTo moves the clock, and wakes who waits for that time.
 func (r *run) moveTo(ctx context.Context, t time.Time, object client.Object) error {
-	r.clock.reach(t)
+	r.clock.Reach(t)
 	key := fmt.Sprintf("%T %s", object, object.GetName())
 	if time.Since(r.poked[key]) < look {
 		return nil

@@ -2,11 +2,6 @@ package e2e
 
 import (
 	"context"
-	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
-	"syscall"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -32,18 +27,6 @@ const (
 
 	neverThere = "registry.example.com/shop/cart:2-missing"
 )
-
-// endManager ends the manager as a rollout does, and waits until it has.
-func endManager() {
-	GinkgoHelper()
-	text, err := os.ReadFile(filepath.Join(clusterDir, "manager.pid"))
-	Expect(err).NotTo(HaveOccurred())
-	first, _, _ := strings.Cut(string(text), "\n")
-	pid, err := strconv.Atoi(strings.TrimSpace(first))
-	Expect(err).NotTo(HaveOccurred())
-	Expect(syscall.Kill(pid, syscall.SIGTERM)).To(Succeed())
-	Eventually(func() error { return syscall.Kill(pid, 0) }).WithTimeout(endTimeout).WithPolling(poll).Should(MatchError(syscall.ESRCH))
-}
 
 // generationOf counts the changes of a Deployment's spec, its creation included. The audit log does not tell of a write whose client
 // was killed before the answer came.

@@ -181,15 +181,25 @@ var _ = Describe("A remediation", func() {
 
 func kubectl() string { return filepath.Join(os.Getenv("KUBERNAUT_BIN"), "kubectl") }
 
-// killManager kills the process that the local cluster's pid file names.
-func killManager() {
+// killManager kills the manager, and endManager ends it as a rollout does, and waits until it has.
+func killManager() { signalManager(syscall.SIGKILL) }
+
+func endManager() {
+	GinkgoHelper()
+	pid := signalManager(syscall.SIGTERM)
+	Eventually(func() error { return syscall.Kill(pid, 0) }).WithTimeout(endTimeout).WithPolling(poll).Should(MatchError(syscall.ESRCH))
+}
+
+// signalManager signals the process that the local cluster's pid file names.
+func signalManager(signal syscall.Signal) (pid int) {
 	GinkgoHelper()
 	text, err := os.ReadFile(filepath.Join(clusterDir, "manager.pid"))
 	Expect(err).NotTo(HaveOccurred())
 	first, _, _ := strings.Cut(string(text), "\n")
-	pid, err := strconv.Atoi(strings.TrimSpace(first))
+	pid, err = strconv.Atoi(strings.TrimSpace(first))
 	Expect(err).NotTo(HaveOccurred())
-	Expect(syscall.Kill(pid, syscall.SIGKILL)).To(Succeed())
+	Expect(syscall.Kill(pid, signal)).To(Succeed())
+	return pid
 }
 
 // startManager starts it again, as make up does.

@@ -33,6 +33,7 @@ import (
 	"kubernaut.io/kubernaut/api/shared"
 	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
 	"kubernaut.io/kubernaut/cmd/kubernaut/app"
+	"kubernaut.io/kubernaut/controllers"
 	"kubernaut.io/kubernaut/controllers/facts"
 	"kubernaut.io/kubernaut/controllers/identity"
 	"kubernaut.io/kubernaut/controllers/rights"
@@ -265,6 +266,7 @@ func newManager(b *testing.B, config *rest.Config, server webhook.Server) manage
 	}
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme: scheme, Controller: ctrlconfig.Controller{SkipNameValidation: new(true)}, Metrics: metricsserver.Options{BindAddress: "0"}, WebhookServer: server,
+		Cache: controllers.Cache(identity.DefaultNamespace),
 	})
 	if err != nil {
 		b.Fatal(err)

@@ -193,7 +193,7 @@ var _ = Describe("A request that is stopped", func() {
 			g.Expect(meta.FindStatusCondition(request.Status.Conditions, shared.ConditionReady).Reason).To(Equal(remediationrequest.ReasonWorkflowWaiting))
 		})
 		By("letting three times the overall limit pass")
-		p.clock.step(3 * time.Hour)
+		p.clock.Step(3 * time.Hour)
 		lift()
 		p.stabilize(ctx, "waits-workflow", cart)
 		awaitEnd(ctx, request)

@@ -117,7 +117,7 @@ func (p *place) stabilize(ctx context.Context, workflow string, deployment build
 	p.awaitWorkflow(ctx, workflow, func(g Gomega, w *workflowexecutionv1.WorkflowExecution) {
 		g.Expect(w.Status.HealthySince).NotTo(BeNil(), "%v", w.Status.Conditions)
 	})
-	p.clock.step(stabilized)
+	p.clock.Step(stabilized)
 	p.awaitWorkflow(ctx, workflow, func(g Gomega, w *workflowexecutionv1.WorkflowExecution) {
 		touch(ctx, deployment)
 		g.Expect(w.Status.Phase.Terminal()).To(BeTrue(), "%v", w.Status.Conditions)
@@ -520,7 +520,7 @@ var _ = Describe("A recovery", func() {
 		expectEscalated(request, remediationrequest.ReasonFailureRateTooHigh)
 		Expect(request.Status.EscalationReason).To(ContainSubstring("1 of the 10 workflows that ended in the last hour failed"))
 		expectAttempts(ctx, request, 1, 1)
-		p.clock.step(time.Hour + time.Minute)
+		p.clock.Step(time.Hour + time.Minute)
 		later := ask(ctx, builders.Request(p.namespace, "later", signal, cart.Target()))
 		await(ctx, later, func(g Gomega) { g.Expect(later.Status.RecoveryAttempts).To(Equal(int32(1))) })
 	})

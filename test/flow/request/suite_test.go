@@ -6,7 +6,6 @@ import (
 	"context"
 	"os"
 	"strconv"
-	"sync"
 	"testing"
 	"time"
 
@@ -58,32 +57,10 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	Expect(err).NotTo(HaveOccurred())
 })
 
-// movedClock is the real time and a step.
-type movedClock struct {
-	mutex  sync.Mutex
-	offset time.Duration
-}
-
-// Now is the time that the controllers see.
-func (c *movedClock) Now() time.Time {
-	c.mutex.Lock()
-	defer c.mutex.Unlock()
-	return time.Now().Add(c.offset)
-}
-
-// Since is how long ago that was for the controllers.
-func (c *movedClock) Since(t time.Time) time.Duration { return c.Now().Sub(t) }
-
-func (c *movedClock) step(by time.Duration) {
-	c.mutex.Lock()
-	defer c.mutex.Unlock()
-	c.offset += by
-}
-
 // place is a namespace with a manager of its own, which sees nothing else, and a clock of its own.
 type place struct {
 	namespace string
-	clock     *movedClock
+	clock     *cluster.Clock
 	options   cluster.ManagerOptions
 	manager   *cluster.Manager
 }
@@ -93,7 +70,7 @@ func newPlace(ctx context.Context, labels map[string]string, change ...func(*clu
 	GinkgoHelper()
 	namespace, err := server.NewNamespace(ctx, "flow-", labels)
 	Expect(err).NotTo(HaveOccurred())
-	p := &place{namespace: namespace, clock: &movedClock{}}
+	p := &place{namespace: namespace, clock: &cluster.Clock{}}
 	p.options = cluster.ManagerOptions{Namespaces: []string{namespace}, Clock: p.clock, Gate: safety, Log: zap.New(zap.WriteTo(GinkgoWriter))}
 	for _, with := range change {
 		with(&p.options)
