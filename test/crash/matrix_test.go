@@ -27,8 +27,8 @@ const (
 	beyond = 3
 )
 
-// inFlight is how many runs are made at once.
-var inFlight = 8 * runtime.GOMAXPROCS(0)
+// inFlight is how many runs are made at once: most of a run is waiting.
+var inFlight = 16 * runtime.GOMAXPROCS(0)
 
 // trial is one run of a matrix.
 type trial struct {

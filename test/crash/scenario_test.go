@@ -76,7 +76,7 @@ func workflow(namespace string, steps ...shared.Step) *workflowexecutionv1.Workf
 func failing() scenario {
 	return scenario{
 		name:        "rolled back",
-		seeds:       seeds{faults: 30, managers: 30, clock: 20},
+		seeds:       seeds{faults: 20, managers: 30, clock: 20},
 		deployments: deploymentsOf(map[string]int32{"cart": 1, "web": 1, "slow": 1, "frozen": 1}),
 		held:        map[string]string{"slow": "flow-s1-a2", "frozen": ""},
 		shows: map[string][]string{
@@ -103,7 +103,7 @@ func failing() scenario {
 func succeeding() scenario {
 	return scenario{
 		name:        "succeeded",
-		seeds:       seeds{faults: 150, managers: 100, clock: 60},
+		seeds:       seeds{faults: 60, managers: 80, clock: 150},
 		deployments: deploymentsOf(map[string]int32{"cart": 1, "web": 1}),
 		shows: map[string][]string{
 			"WorkflowExecution flow": {"outcome: Success"},
@@ -124,7 +124,7 @@ func succeeding() scenario {
 func approving() scenario {
 	return scenario{
 		name:        "approved",
-		seeds:       seeds{faults: 30, managers: 30, clock: 10},
+		seeds:       seeds{faults: 20, managers: 30, clock: 10},
 		deployments: deploymentsOf(map[string]int32{"cart": 1}),
 		shows: map[string][]string{
 			"WorkflowExecution flow":          {"outcome: Success", "approvalRequests: 1"},
@@ -143,7 +143,7 @@ func approving() scenario {
 func recovering() scenario {
 	return scenario{
 		name:  "recovered",
-		seeds: seeds{faults: 40, managers: 50, clock: 10},
+		seeds: seeds{faults: 30, managers: 50, clock: 10},
 		shows: map[string][]string{
 			"RemediationRequest fix":           {"outcome: Remediated", "recoveryAttempts: 1", "name: fix-workflow", "name: fix-recovery-1"},
 			"WorkflowExecution fix-workflow":   {"outcome: RolledBack"},
