@@ -58,12 +58,17 @@ func BenchmarkEngineStop(b *testing.B) {
 			return w.Status.Phase.Terminal() || w.Status.WaitingSince != nil
 		})
 	})
+	first, err := c.metrics.all(b.Context())
+	check(b, err)
 	check(b, c.Delete(b.Context(), policy))
 	removed := time.Now()
 	workflows.until(c, "every workflow to go on", stopLimit, func(objects map[types.UID]client.Object) bool {
 		return every(objects, func(w *workflowexecutionv1.WorkflowExecution) bool { return w.Status.WaitingSince == nil })
 	})
 	goOn := time.Since(removed)
+	asked, err := c.metrics.all(b.Context())
+	check(b, err)
+	c.reportAll(first, asked, stopWorkflows, "workflow-to-go-on")
 
 	b.ReportMetric(last.Sub(applied).Seconds(), "s-until-stopped")
 	b.ReportMetric(goOn.Seconds(), "s-until-all-go-on")
