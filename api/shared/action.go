@@ -25,16 +25,17 @@ func ActionTypes() []ActionType {
 	}
 }
 
-// Action is one typed, small change of the cluster: a union of which exactly the member that type names is set.
-// +kubebuilder:validation:XValidation:rule="(self.type == 'scale-deployment') == has(self.scaleDeployment)",fieldPath=".scaleDeployment",message="is required when type is scale-deployment, and forbidden otherwise"
-// +kubebuilder:validation:XValidation:rule="(self.type == 'restart-deployment') == has(self.restartDeployment)",fieldPath=".restartDeployment",message="is required when type is restart-deployment, and forbidden otherwise"
-// +kubebuilder:validation:XValidation:rule="(self.type == 'restart-pod') == has(self.restartPod)",fieldPath=".restartPod",message="is required when type is restart-pod, and forbidden otherwise"
-// +kubebuilder:validation:XValidation:rule="(self.type == 'rollback-deployment') == has(self.rollbackDeployment)",fieldPath=".rollbackDeployment",message="is required when type is rollback-deployment, and forbidden otherwise"
-// +kubebuilder:validation:XValidation:rule="(self.type == 'increase-resources') == has(self.increaseResources)",fieldPath=".increaseResources",message="is required when type is increase-resources, and forbidden otherwise"
-// +kubebuilder:validation:XValidation:rule="(self.type == 'update-image') == has(self.updateImage)",fieldPath=".updateImage",message="is required when type is update-image, and forbidden otherwise"
-// +kubebuilder:validation:XValidation:rule="(self.type == 'cordon-node') == has(self.cordonNode)",fieldPath=".cordonNode",message="is required when type is cordon-node, and forbidden otherwise"
-// +kubebuilder:validation:XValidation:rule="(self.type == 'uncordon-node') == has(self.uncordonNode)",fieldPath=".uncordonNode",message="is required when type is uncordon-node, and forbidden otherwise"
-// +kubebuilder:validation:XValidation:rule="(self.type == 'notify-only') == has(self.notifyOnly)",fieldPath=".notifyOnly",message="is required when type is notify-only, and forbidden otherwise"
+// Action is one typed, small change of the cluster: a union of which exactly the member that type names is set. No action ever
+// changes, so its rules are evaluated once, when it is written first: a status write of a workflow of many steps is cheap for it.
+// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || (self.type == 'scale-deployment') == has(self.scaleDeployment)",optionalOldSelf=true,fieldPath=".scaleDeployment",message="is required when type is scale-deployment, and forbidden otherwise"
+// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || (self.type == 'restart-deployment') == has(self.restartDeployment)",optionalOldSelf=true,fieldPath=".restartDeployment",message="is required when type is restart-deployment, and forbidden otherwise"
+// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || (self.type == 'restart-pod') == has(self.restartPod)",optionalOldSelf=true,fieldPath=".restartPod",message="is required when type is restart-pod, and forbidden otherwise"
+// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || (self.type == 'rollback-deployment') == has(self.rollbackDeployment)",optionalOldSelf=true,fieldPath=".rollbackDeployment",message="is required when type is rollback-deployment, and forbidden otherwise"
+// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || (self.type == 'increase-resources') == has(self.increaseResources)",optionalOldSelf=true,fieldPath=".increaseResources",message="is required when type is increase-resources, and forbidden otherwise"
+// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || (self.type == 'update-image') == has(self.updateImage)",optionalOldSelf=true,fieldPath=".updateImage",message="is required when type is update-image, and forbidden otherwise"
+// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || (self.type == 'cordon-node') == has(self.cordonNode)",optionalOldSelf=true,fieldPath=".cordonNode",message="is required when type is cordon-node, and forbidden otherwise"
+// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || (self.type == 'uncordon-node') == has(self.uncordonNode)",optionalOldSelf=true,fieldPath=".uncordonNode",message="is required when type is uncordon-node, and forbidden otherwise"
+// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || (self.type == 'notify-only') == has(self.notifyOnly)",optionalOldSelf=true,fieldPath=".notifyOnly",message="is required when type is notify-only, and forbidden otherwise"
 type Action struct {
 	// type is the name of the action; it says which one of the other fields is set.
 	// +required
@@ -154,9 +155,9 @@ const (
 )
 
 // IncreaseResources raises the memory or CPU of one container of a workload. It never lowers anything.
-// +kubebuilder:validation:XValidation:rule="has(self.memoryRequest) || has(self.memoryLimit) || has(self.cpuRequest) || has(self.cpuLimit)",message="at least one of memoryRequest, memoryLimit, cpuRequest and cpuLimit is set"
-// +kubebuilder:validation:XValidation:rule="!has(self.memoryRequest) || !has(self.memoryLimit) || !isQuantity(self.memoryRequest) || !isQuantity(self.memoryLimit) || quantity(self.memoryRequest).compareTo(quantity(self.memoryLimit)) <= 0",fieldPath=".memoryRequest",message="must not be above memoryLimit"
-// +kubebuilder:validation:XValidation:rule="!has(self.cpuRequest) || !has(self.cpuLimit) || !isQuantity(self.cpuRequest) || !isQuantity(self.cpuLimit) || quantity(self.cpuRequest).compareTo(quantity(self.cpuLimit)) <= 0",fieldPath=".cpuRequest",message="must not be above cpuLimit"
+// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || has(self.memoryRequest) || has(self.memoryLimit) || has(self.cpuRequest) || has(self.cpuLimit)",optionalOldSelf=true,message="at least one of memoryRequest, memoryLimit, cpuRequest and cpuLimit is set"
+// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || !has(self.memoryRequest) || !has(self.memoryLimit) || !isQuantity(self.memoryRequest) || !isQuantity(self.memoryLimit) || quantity(self.memoryRequest).compareTo(quantity(self.memoryLimit)) <= 0",optionalOldSelf=true,fieldPath=".memoryRequest",message="must not be above memoryLimit"
+// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || !has(self.cpuRequest) || !has(self.cpuLimit) || !isQuantity(self.cpuRequest) || !isQuantity(self.cpuLimit) || quantity(self.cpuRequest).compareTo(quantity(self.cpuLimit)) <= 0",optionalOldSelf=true,fieldPath=".cpuRequest",message="must not be above cpuLimit"
 type IncreaseResources struct {
 	// namespace is the namespace of the workload.
 	// +required

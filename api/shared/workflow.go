@@ -28,7 +28,7 @@ type WorkflowDefinition struct {
 }
 
 // Step is one action and when it runs.
-// +kubebuilder:validation:XValidation:rule="(has(self.rollback) && self.rollback == 'Action') == has(self.rollbackAction)",fieldPath=".rollbackAction",message="is required when rollback is Action, and forbidden otherwise"
+// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || (has(self.rollback) && self.rollback == 'Action') == has(self.rollbackAction)",optionalOldSelf=true,fieldPath=".rollbackAction",message="is required when rollback is Action, and forbidden otherwise"
 type Step struct {
 	// name is the name of the step, unique in the workflow: a DNS label.
 	// +required

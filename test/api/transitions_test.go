@@ -1,6 +1,9 @@
 package api
 
 import (
+	"encoding/json"
+	"maps"
+
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 )
@@ -111,4 +114,32 @@ var _ = Describe("A terminal phase", func() {
 		Expect(api.Create(ctx, o)).To(Succeed())
 		Expect(o.Object).NotTo(HaveKey("status"))
 	})
+})
+
+var _ = Describe("What has one writer", func() {
+	DescribeTable("is owned as a whole: a status write of a large object costs the API server little",
+		func(ctx SpecContext, manifest, phase string, specs ...string) {
+			o := object(manifest)
+			Expect(api.Create(ctx, o)).To(Succeed())
+			set(o, "status", map[string]any{phase: "completed", "conditions": []any{map[string]any{
+				"type": "Ready", "status": "True", "reason": "Test", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z",
+			}}})
+			Expect(api.Status().Update(ctx, o)).To(Succeed())
+			owned := map[string]any{}
+			for _, entry := range o.GetManagedFields() {
+				var fields map[string]any
+				Expect(json.Unmarshal(entry.FieldsV1.Raw, &fields)).To(Succeed())
+				maps.Copy(owned, fields)
+			}
+			Expect(owned).To(HaveKeyWithValue("f:status", BeEmpty()))
+			for _, spec := range specs {
+				Expect(owned["f:spec"]).To(HaveKeyWithValue("f:"+spec, BeEmpty()))
+			}
+		},
+		Entry("RemediationRequest", requestManifest, "overallPhase", "signalContext", "target", "timeouts", "requestedBy"),
+		Entry("RemediationProcessing", processingManifest, "phase"),
+		Entry("AIAnalysis", analysisManifest, "phase"),
+		Entry("WorkflowExecution", workflowManifest, "phase", "workflowDefinition", "executionStrategy", "timeouts", "requestedBy"),
+		Entry("KubernetesExecution", executionManifest, "phase", "action", "workflowExecutionRef"),
+	)
 })

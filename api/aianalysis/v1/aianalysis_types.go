@@ -27,9 +27,11 @@ type AIAnalysis struct {
 	metav1.ObjectMeta `json:"metadata,omitempty,omitzero"`
 	// spec is all that the analysis rests on: a complete snapshot; immutable.
 	// +required
+	// +structType=atomic
 	Spec AIAnalysisSpec `json:"spec,omitzero"`
 	// status is what was concluded.
 	// +optional
+	// +structType=atomic
 	Status AIAnalysisStatus `json:"status,omitzero"`
 }
 

@@ -27,6 +27,7 @@ type Playbook struct {
 	Spec PlaybookSpec `json:"spec,omitzero"`
 	// status says whether the playbook can be used.
 	// +optional
+	// +structType=atomic
 	Status PlaybookStatus `json:"status,omitzero"`
 }
 

@@ -33,6 +33,7 @@ type KubernetesExecution struct {
 	Spec KubernetesExecutionSpec `json:"spec,omitzero"`
 	// status is what was done.
 	// +optional
+	// +structType=atomic
 	Status KubernetesExecutionStatus `json:"status,omitzero"`
 }
 
@@ -64,6 +65,7 @@ type KubernetesExecutionList struct {
 type KubernetesExecutionSpec struct {
 	// workflowExecutionRef is the workflow that the step belongs to.
 	// +required
+	// +structType=atomic
 	WorkflowExecutionRef shared.ObjectReference `json:"workflowExecutionRef,omitzero"`
 	// stepIndex is the 0-based index of the step in the workflow's definition.
 	// +required
@@ -85,6 +87,7 @@ type KubernetesExecutionSpec struct {
 	Purpose Purpose `json:"purpose,omitempty"`
 	// action is what is done.
 	// +optional
+	// +structType=atomic
 	Action *shared.Action `json:"action,omitempty"`
 	// restoreFrom is the name of the KubernetesExecution whose captured fields are restored; it stands instead of action.
 	// +optional
@@ -101,6 +104,7 @@ type KubernetesExecutionSpec struct {
 	// expectedTarget is the target as it was at validation, or as this workflow's last execution on it left it; absent for an
 	// action without a target.
 	// +optional
+	// +structType=atomic
 	ExpectedTarget *ExpectedTarget `json:"expectedTarget,omitempty"`
 	// planDigest is the digest of the plan that the step belongs to.
 	// +required

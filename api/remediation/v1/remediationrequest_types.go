@@ -34,6 +34,7 @@ type RemediationRequest struct {
 	Spec RemediationRequestSpec `json:"spec,omitzero"`
 	// status is what the orchestrator has done so far.
 	// +optional
+	// +structType=atomic
 	Status RemediationRequestStatus `json:"status,omitzero"`
 }
 
@@ -60,9 +61,11 @@ type RemediationRequestList struct {
 type RemediationRequestSpec struct {
 	// signalContext is what the signal source knew.
 	// +required
+	// +structType=atomic
 	SignalContext shared.SignalContext `json:"signalContext,omitzero"`
 	// target is what is to be repaired. A namespaced target without a namespace is one in the request's own namespace.
 	// +required
+	// +structType=atomic
 	Target shared.Target `json:"target,omitzero"`
 	// mode is Remediate, the default, or DryRun: everything up to and including the server-side dry run, and no effect; the
 	// outcome says what would have been done. The label kubernaut.io/mode: dry-run on the target's namespace forces DryRun.
@@ -85,9 +88,11 @@ type RemediationRequestSpec struct {
 	// timeouts are the limits of the phases. Waiting for a person does not count.
 	// +optional
 	// +kubebuilder:default={}
+	// +structType=atomic
 	Timeouts *RemediationTimeouts `json:"timeouts,omitempty"`
 	// requestedBy is who created the request, as the API server authenticated them. Admission stamps it: leave it out.
 	// +required
+	// +structType=atomic
 	RequestedBy shared.Requester `json:"requestedBy,omitzero"`
 	// cancel stops the remediation when set to true: the running workflow is cancelled with AbortAndRollBack. It cannot be
 	// taken back.

@@ -27,9 +27,11 @@ type RemediationProcessing struct {
 	metav1.ObjectMeta `json:"metadata,omitempty,omitzero"`
 	// spec is what is to be examined; immutable.
 	// +required
+	// +structType=atomic
 	Spec RemediationProcessingSpec `json:"spec,omitzero"`
 	// status is what was found.
 	// +optional
+	// +structType=atomic
 	Status RemediationProcessingStatus `json:"status,omitzero"`
 }
 

@@ -30,6 +30,7 @@ type ApprovalRequest struct {
 	Spec ApprovalRequestSpec `json:"spec,omitzero"`
 	// status is what follows from the decisions.
 	// +optional
+	// +structType=atomic
 	Status ApprovalRequestStatus `json:"status,omitzero"`
 }
 
@@ -57,6 +58,7 @@ type ApprovalRequestList struct {
 type ApprovalRequestSpec struct {
 	// workflowExecutionRef is the workflow that waits.
 	// +required
+	// +structType=atomic
 	WorkflowExecutionRef shared.ObjectReference `json:"workflowExecutionRef,omitzero"`
 	// planDigest is the digest of the plan that is approved.
 	// +required
@@ -81,6 +83,7 @@ type ApprovalRequestSpec struct {
 	Reasons []ApprovalReason `json:"reasons,omitempty"`
 	// requestedBy is who asked for the workflow; they cannot approve it.
 	// +required
+	// +structType=atomic
 	RequestedBy shared.Requester `json:"requestedBy,omitzero"`
 	// requiredApprovals is how many people must approve, 1 to 5.
 	// +required

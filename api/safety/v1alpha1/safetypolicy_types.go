@@ -29,6 +29,7 @@ type SafetyPolicy struct {
 	Spec SafetyPolicySpec `json:"spec,omitzero"`
 	// status says whether the policy is active.
 	// +optional
+	// +structType=atomic
 	Status SafetyPolicyStatus `json:"status,omitzero"`
 }
 

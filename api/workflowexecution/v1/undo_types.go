@@ -18,7 +18,8 @@ type Undo struct {
 	Version string `json:"version,omitempty"`
 	// steps are what is undone, in an order in which it can be.
 	// +optional
-	// +listType=atomic
+	// +listType=map
+	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=100
 	Steps []UndoStep `json:"steps,omitempty"`
 }
@@ -26,7 +27,8 @@ type Undo struct {
 // UndoStep undoes one execution of another workflow.
 type UndoStep struct {
 	// name is the name of the step whose effect is undone; with the number of the attempt if it is not the only one.
-	// +optional
+	// +required
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	Name string `json:"name,omitempty"`
 	// action is the action that is undone; without restoreFrom it is the one that undoes, the step's rollbackAction.

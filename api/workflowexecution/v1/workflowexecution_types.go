@@ -35,6 +35,7 @@ type WorkflowExecution struct {
 	Spec WorkflowExecutionSpec `json:"spec,omitzero"`
 	// status is what was done.
 	// +optional
+	// +structType=atomic
 	Status WorkflowExecutionStatus `json:"status,omitzero"`
 }
 
@@ -64,17 +65,21 @@ type WorkflowExecutionList struct {
 type WorkflowExecutionSpec struct {
 	// remediationRequestRef is the request that this workflow serves; absent for a workflow that a person starts by hand.
 	// +optional
+	// +structType=atomic
 	RemediationRequestRef *shared.ObjectReference `json:"remediationRequestRef,omitempty"`
 	// requestedBy is who asked for the workflow: whoever created it, or, for a workflow of the orchestrator, the requester of
 	// the request. Admission stamps it: leave it out.
 	// +required
+	// +structType=atomic
 	RequestedBy shared.Requester `json:"requestedBy,omitzero"`
 	// workflowDefinition is the steps to run.
 	// +optional
+	// +structType=atomic
 	WorkflowDefinition *shared.WorkflowDefinition `json:"workflowDefinition,omitempty"`
 	// executionStrategy is how the steps are run.
 	// +optional
 	// +kubebuilder:default={}
+	// +structType=atomic
 	ExecutionStrategy *shared.ExecutionStrategy `json:"executionStrategy,omitempty"`
 	// mode is Remediate, the default, or DryRun: everything up to and including the server-side dry run, and no effect. The
 	// label kubernaut.io/mode: dry-run on the namespace of any target forces DryRun.
@@ -91,6 +96,7 @@ type WorkflowExecutionSpec struct {
 	// timeouts are the limits of the phases. Waiting for people, holds and suspension does not count.
 	// +optional
 	// +kubebuilder:default={}
+	// +structType=atomic
 	Timeouts *WorkflowTimeouts `json:"timeouts,omitempty"`
 	// stabilizationWindow is how long the targets must stay healthy before the workflow counts as done, from 0s to 1h, default 15s.
 	// +optional
@@ -101,6 +107,7 @@ type WorkflowExecutionSpec struct {
 	StabilizationWindow *metav1.Duration `json:"stabilizationWindow,omitempty"`
 	// rollbackOf is a finished workflow whose captured changes are to be undone; it stands instead of workflowDefinition.
 	// +optional
+	// +structType=atomic
 	RollbackOf *shared.ObjectReference `json:"rollbackOf,omitempty"`
 	// suspend keeps new steps from starting while it is true; the steps that run go on.
 	// +optional
