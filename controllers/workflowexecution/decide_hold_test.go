@@ -94,10 +94,18 @@ func TestAHoldThatStandsIsNotJudgedAgain(t *testing.T) {
 
 func TestAHoldThatIsLiftedEndsTheWaitingAtOnce(t *testing.T) {
 	c := stoppedByPolicy(t)
+	c.s.workflow.Status.Validation.Decisions[0].Tried = true
+	want := workflowexecutionv1.Validation{
+		Decisions: []workflowexecutionv1.StepDecision{{Tried: true}, {Index: 1}, {Index: 2}},
+		DryRun:    c.s.workflow.Status.Validation.DryRun, SummaryDigest: c.s.workflow.Status.Validation.SummaryDigest,
+	}
 	c.s.steps, c.s.hold = nil, machinery.HoldLifted
 	c.now = c.now.Add(time.Hour)
 	status := c.decide()
 	c.wantResumed(3600)
+	if diff := cmp.Diff(&want, status.Validation); diff != "" {
+		t.Errorf("what was tried stays, what was judged does not (-want +got):\n%s", diff)
+	}
 	validated := meta.FindStatusCondition(status.Conditions, workflowexecutionv1.ConditionValidated)
 	if status.Phase != workflowexecutionv1.PhaseValidating || validated.Status != metav1.ConditionUnknown || c.last.lock || c.made() != "" {
 		t.Errorf("got %s, Validated is %s, made %q: nothing begins before the steps are judged again", status.Phase, validated.Status, c.made())

@@ -142,6 +142,7 @@ func (d *decider) heldAsBefore() bool {
 		d.wakeAt = holdEnd(d.workflow, d.status.WaitingSince)
 	case machinery.HoldLifted:
 		d.resume()
+		d.forgetVerdicts()
 		const message = "the policy hold is over: the steps are tried and judged again"
 		d.conditions.Set(workflowexecutionv1.ConditionValidated, metav1.ConditionUnknown, ReasonValidating, message)
 		d.conditions.Progressing(ReasonValidating, message)
@@ -149,6 +150,15 @@ func (d *decider) heldAsBefore() bool {
 		return false
 	}
 	return true
+}
+
+// forgetVerdicts leaves of a validation what the dry runs showed: no verdict is in force until the steps are judged again.
+func (d *decider) forgetVerdicts() {
+	validation := d.status.Validation
+	validation.Verdict, validation.PolicySetRevision = "", ""
+	for i, step := range validation.Decisions {
+		validation.Decisions[i] = workflowexecutionv1.StepDecision{Index: step.Index, Tried: step.Tried}
+	}
 }
 
 // heldStep is the first step that the gate was recorded to hold.
