@@ -19,6 +19,7 @@ func engineSuite() suite {
 		{"engine: Events beside them, 5 steps", "BenchmarkEngineWrites/5", "event-writes/workflow", "", bar{}},
 		{"stop: no step starts any more, 1000 workflows in flight", stop, "s-until-stopped", "s", atMost(1)},
 		{"stop: all go on", stop, "s-until-all-go-on", "s", atMost(5)},
+		{"stop: one status write for each of them by bare clients, nothing else running", stop, "s-bare-writes", "s", bar{}},
 		{"stop: workflows that failed of it", stop, "failed", "", atMost(0)},
 		{"memory: kept for 1000 finished workflows of 5 steps, with their executions and targets", throughput, "MiB/1000-finished", "MiB", bar{}},
 		{"burst: peak memory, 10 000 workflows at once until all are planned", burst, "peak-MiB", "MiB", atMost(512)},

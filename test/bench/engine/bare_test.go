@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -11,6 +10,7 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -51,39 +51,58 @@ func (b *bench) bare(workflows, steps int, cost costs) time.Duration {
 	return time.Since(began)
 }
 
-// bareObject is what is written of a kind: the spec and the status of a finished object of ours.
+// bareObject is what is written of a kind: the spec and the status of an object of ours.
 type bareObject struct {
 	schema.GroupVersionKind
-	content []byte
+	from map[string]any
 }
+
+func (o bareObject) content() map[string]any { return runtime.DeepCopyJSON(o.from) }
 
 // writeBare creates an object and writes its status so many times, each different.
 func (b *bench) writeBare(ctx context.Context, kind bareObject, i, s, updates int) error {
-	object := &unstructured.Unstructured{}
-	if err := json.Unmarshal(kind.content, &object.Object); err != nil {
-		return err
+	object, err := b.createBare(ctx, kind, i, s)
+	for turn := 0; err == nil && turn < updates; turn++ {
+		err = b.updateBare(ctx, kind, object, turn)
 	}
+	return err
+}
+
+func (b *bench) createBare(ctx context.Context, kind bareObject, i, s int) (*unstructured.Unstructured, error) {
+	object := &unstructured.Unstructured{Object: kind.content()}
 	object.SetGroupVersionKind(kind.GroupVersionKind)
 	object.SetNamespace(b.namespaceOf(i))
 	object.SetName(fmt.Sprintf("bare-%d-%d", i, s))
-	status := object.Object["status"]
-	if err := b.Create(ctx, object); err != nil {
-		return err
-	}
-	for turn := range updates {
-		object.Object["status"] = status
-		if err := unstructured.SetNestedField(object.Object, int64(turn), "status", "observedGeneration"); err != nil {
-			return err
-		}
-		if err := b.Status().Update(ctx, object); err != nil {
-			return err
-		}
-	}
-	return nil
+	return object, b.Create(ctx, object)
 }
 
-// bareKind copies a kind of ours into a group of its own, and takes the content from an object that the engine has finished.
-func (b *bench) bareKind(resource string, finished client.ObjectList) bareObject {
+func (b *bench) updateBare(ctx context.Context, kind bareObject, object *unstructured.Unstructured, turn int) error {
+	object.Object["status"] = kind.content()["status"]
+	if err := unstructured.SetNestedField(object.Object, int64(turn), "status", "observedGeneration"); err != nil {
+		return err
+	}
+	return b.Status().Update(ctx, object)
+}
+
+// bareStatuses writes the statuses of n workflows once. It says how long that took: nothing that records something of each of them
+// takes less.
+func (b *bench) bareStatuses(n int) time.Duration {
+	b.Helper()
+	kind := b.bareKind("workflowexecutions", &workflowexecutionv1.WorkflowExecutionList{})
+	objects := make([]*unstructured.Unstructured, n)
+	check(b.B, each(b.Context(), n, func(ctx context.Context, i int) (err error) {
+		if objects[i], err = b.createBare(ctx, kind, i, 0); err == nil {
+			err = b.updateBare(ctx, kind, objects[i], 0)
+		}
+		return err
+	}))
+	began := time.Now()
+	check(b.B, each(b.Context(), n, func(ctx context.Context, i int) error { return b.updateBare(ctx, kind, objects[i], 1) }))
+	return time.Since(began)
+}
+
+// bareKind copies a kind of ours into a group of its own, and takes the content from an object that the engine has written.
+func (b *bench) bareKind(resource string, written client.ObjectList) bareObject {
 	b.Helper()
 	check(b.B, apiextensionsv1.AddToScheme(b.Scheme()))
 	group := strings.TrimSuffix(resource, "s") + ".kubernaut.io"
@@ -102,20 +121,17 @@ func (b *bench) bareKind(resource string, finished client.ObjectList) bareObject
 		return b.List(ctx, list, client.InNamespace(b.made[0])) == nil
 	})
 
-	check(b.B, b.List(b.Context(), finished, client.InNamespace(b.made[0]), client.Limit(1)))
-	data, err := json.Marshal(finished)
+	check(b.B, b.List(b.Context(), written, client.InNamespace(b.made[0]), client.Limit(1)))
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(written)
 	check(b.B, err)
-	var list struct {
-		Items []struct {
-			Spec   any `json:"spec"`
-			Status any `json:"status"`
-		} `json:"items"`
-	}
-	check(b.B, json.Unmarshal(data, &list))
-	if len(list.Items) == 0 {
-		b.Fatalf("no %s was finished", resource)
-	}
-	content, err := json.Marshal(map[string]any{"spec": list.Items[0].Spec, "status": list.Items[0].Status})
+	items, _, err := unstructured.NestedSlice(content, "items")
 	check(b.B, err)
-	return bareObject{GroupVersionKind: kind, content: content}
+	if len(items) == 0 {
+		b.Fatalf("the engine has written no %s", resource)
+	}
+	item, is := items[0].(map[string]any)
+	if !is {
+		b.Fatalf("an item of %s is a %T", resource, items[0])
+	}
+	return bareObject{GroupVersionKind: kind, from: map[string]any{"spec": item["spec"], "status": item["status"]}}
 }

@@ -58,6 +58,7 @@ func BenchmarkEngineStop(b *testing.B) {
 			return w.Status.Phase.Terminal() || w.Status.WaitingSince != nil
 		})
 	})
+	bare := c.bareStatuses(stopWorkflows)
 	first, err := c.metrics.all(b.Context())
 	check(b, err)
 	check(b, c.Delete(b.Context(), policy))
@@ -72,6 +73,7 @@ func BenchmarkEngineStop(b *testing.B) {
 
 	b.ReportMetric(last.Sub(applied).Seconds(), "s-until-stopped")
 	b.ReportMetric(goOn.Seconds(), "s-until-all-go-on")
+	b.ReportMetric(bare.Seconds(), "s-bare-writes")
 	b.ReportMetric(float64(stopWorkflows-ended), "in-flight")
 	b.ReportMetric(float64(failed), "failed")
 }
