@@ -214,7 +214,7 @@ func clockSteps(random *rand.Rand, writes int) []time.Duration {
 const mostFaults = 4
 
 var _ = Describe("Every effect happens once, and a run ends as it does without trouble,", func() {
-	for _, s := range []scenario{succeeding(), failing(), recovering(), approving()} {
+	for _, s := range []scenario{succeeding(), failing(), recovering(), approving(), cancelling(), undoing()} {
 		Describe(s.name, func() {
 			for _, when := range []moment{before, after, late} {
 				It(fmt.Sprintf("when the manager dies at any write: %s", when), func(ctx SpecContext) {

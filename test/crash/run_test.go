@@ -11,6 +11,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	apirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -65,6 +66,7 @@ type run struct {
 	stopping  int
 	poked     map[string]time.Time
 	approved  map[string]bool
+	stopped   bool
 	log       memory
 
 	mutex sync.Mutex
@@ -342,7 +344,12 @@ func (r *run) step(ctx context.Context) (bool, error) {
 	if err := observed.Get(ctx, client.ObjectKeyFromObject(r.root), root); client.IgnoreNotFound(err) != nil || !over(root) {
 		return false, client.IgnoreNotFound(err)
 	}
-	return r.settled(ctx)
+	if settled, err := r.settled(ctx); err != nil || !settled || !r.undone {
+		return settled, err
+	}
+	r.undone = false
+	r.root = undo(root)
+	return false, process.Admin.Create(ctx, r.root)
 }
 
 // takeUp has a Deployment taken up when it is time, or moves the clock to the end of an execution whose Deployment never is.
@@ -357,6 +364,9 @@ func (r *run) takeUp(ctx context.Context, execution *kubernetesexecutionv1.Kuber
 	if execution.Spec.Action == nil || execution.Spec.Action.ScaleDeployment == nil || !runs(execution) {
 		return nil
 	}
+	if execution.Name == r.cancelled && execution.Status.Changed != nil && execution.Spec.Cancel == nil {
+		return r.cancel(ctx) // it goes on waiting for what was written before
+	}
 	if by, held := r.held[execution.Spec.Action.ScaleDeployment.Name]; !held || by == execution.Name {
 		return nil
 	}
@@ -364,6 +374,20 @@ func (r *run) takeUp(ctx context.Context, execution *kubernetesexecutionv1.Kuber
 		return r.moveTo(ctx, execution.Status.StartedAt.Add(unrecorded), execution)
 	}
 	return r.moveTo(ctx, kubernetesexecution.Deadline(execution).Add(time.Second), execution)
+}
+
+// cancel ends the workflow, once, and has what was done undone.
+func (r *run) cancel(ctx context.Context) error {
+	if r.stopped {
+		return nil
+	}
+	r.stopped = true
+	w := &workflowexecutionv1.WorkflowExecution{ObjectMeta: metav1.ObjectMeta{Namespace: r.namespace, Name: r.root.GetName()}}
+	patch := fmt.Sprintf(`{"spec":{"cancel":%q}}`, workflowexecutionv1.CancelAbortAndRollBack)
+	if err := process.Admin.Patch(ctx, w, client.RawPatch(types.MergePatchType, []byte(patch))); err != nil {
+		return fmt.Errorf("cancelling %s: %w", w.Name, err)
+	}
+	return nil
 }
 
 // approve says yes, once, to what is asked.

@@ -26,6 +26,10 @@ type scenario struct {
 	held map[string]string
 	// start is what a person creates.
 	start func(namespace string) client.Object
+	// cancelled is the execution whose effect has a person cancel the workflow, and undone says that another workflow is made when it
+	// is over, which undoes it.
+	cancelled string
+	undone    bool
 	// seeds are how many its matrices have.
 	seeds seeds
 	// shows are parts of the outcome, by name, that the run without trouble must have: it is what it is meant to be.
@@ -68,6 +72,14 @@ func workflow(namespace string, steps ...shared.Step) *workflowexecutionv1.Workf
 	w := builders.Workflow(namespace, "flow", steps...).WorkflowExecution
 	w.Spec.StabilizationWindow = &metav1.Duration{}
 	w.Spec.Timeouts = &workflowexecutionv1.WorkflowTimeouts{Rollback: &metav1.Duration{Duration: 2 * long}}
+	return w
+}
+
+// undo is a workflow that undoes another one.
+func undo(of client.Object) *workflowexecutionv1.WorkflowExecution {
+	w := workflow(of.GetNamespace())
+	w.Name, w.Spec.WorkflowDefinition = "undo", nil
+	w.Spec.RollbackOf = &shared.ObjectReference{Name: of.GetName(), UID: of.GetUID()}
 	return w
 }
 
@@ -135,6 +147,54 @@ func approving() scenario {
 			w := workflow(ns, within(long, builders.Scale("up", ns, "cart", 2)))
 			w.Spec.ExecutionStrategy = &shared.ExecutionStrategy{ApprovalRequired: new(true)}
 			return w
+		},
+	}
+}
+
+// cancelling is a workflow that somebody cancels when its last step has had its effect: what was done is undone, one step by an action of
+// its own.
+func cancelling() scenario {
+	return scenario{
+		name:        "cancelled",
+		seeds:       seeds{faults: 15, managers: 25, clock: 10},
+		deployments: deploymentsOf(map[string]int32{"cart": 1, "web": 1, "frozen": 1}),
+		held:        map[string]string{"frozen": ""},
+		cancelled:   "flow-s2-a1",
+		shows: map[string][]string{
+			"WorkflowExecution flow": {"outcome: RolledBack", "errorType: cancelled", "phase: rolled_back"},
+			"Deployment cart":        {"flow-s0-a1", "flow-s0-r1"},
+			"Deployment web":         {"flow-s1-a1", "flow-s1-r1"},
+			"Deployment frozen":      {"flow-s2-a1", "flow-s2-r1"},
+		},
+		start: func(ns string) client.Object {
+			return workflow(ns,
+				within(long, builders.Scale("up", ns, "cart", 2)),
+				within(long, builders.UpdateImage("image", ns, "web", newImage).UndoneBy(builders.UpdateImage("", ns, "web", goodImage))),
+				within(long, builders.Scale("stuck", ns, "frozen", 2).After("up", "image")),
+			)
+		},
+	}
+}
+
+// undoing is a workflow that ends well, and is undone by another one afterwards: one step by what was captured, one by an action of
+// its own.
+func undoing() scenario {
+	return scenario{
+		name:        "undone",
+		seeds:       seeds{faults: 15, managers: 25, clock: 10},
+		deployments: deploymentsOf(map[string]int32{"cart": 1, "web": 1}),
+		undone:      true,
+		shows: map[string][]string{
+			"WorkflowExecution flow": {"outcome: Success"},
+			"WorkflowExecution undo": {"outcome: Success", "restoreFrom: flow-s0-a1"},
+			"Deployment cart":        {"flow-s0-a1", "undo-s"},
+			"Deployment web":         {"flow-s1-a1", "undo-s"},
+		},
+		start: func(ns string) client.Object {
+			return workflow(ns,
+				within(long, builders.Scale("up", ns, "cart", 2)),
+				within(long, builders.UpdateImage("image", ns, "web", newImage).UndoneBy(builders.UpdateImage("", ns, "web", goodImage))),
+			)
 		},
 	}
 }
