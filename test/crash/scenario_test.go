@@ -115,7 +115,7 @@ func failing() scenario {
 func succeeding() scenario {
 	return scenario{
 		name:        "succeeded",
-		seeds:       seeds{faults: 60, managers: 80, clock: 150},
+		seeds:       seeds{faults: 25, managers: 30, clock: 40},
 		deployments: deploymentsOf(map[string]int32{"cart": 1, "web": 1}),
 		shows: map[string][]string{
 			"WorkflowExecution flow": {"outcome: Success"},
@@ -136,7 +136,7 @@ func succeeding() scenario {
 func approving() scenario {
 	return scenario{
 		name:        "approved",
-		seeds:       seeds{faults: 20, managers: 30, clock: 10},
+		seeds:       seeds{faults: 10, managers: 15, clock: 10},
 		deployments: deploymentsOf(map[string]int32{"cart": 1}),
 		shows: map[string][]string{
 			"WorkflowExecution flow":          {"outcome: Success", "approvalRequests: 1"},
@@ -156,7 +156,7 @@ func approving() scenario {
 func cancelling() scenario {
 	return scenario{
 		name:        "cancelled",
-		seeds:       seeds{faults: 15, managers: 25, clock: 10},
+		seeds:       seeds{faults: 12, managers: 20, clock: 10},
 		deployments: deploymentsOf(map[string]int32{"cart": 1, "web": 1, "frozen": 1}),
 		held:        map[string]string{"frozen": ""},
 		cancelled:   "flow-s2-a1",
@@ -181,7 +181,7 @@ func cancelling() scenario {
 func undoing() scenario {
 	return scenario{
 		name:        "undone",
-		seeds:       seeds{faults: 15, managers: 25, clock: 10},
+		seeds:       seeds{faults: 12, managers: 20, clock: 10},
 		deployments: deploymentsOf(map[string]int32{"cart": 1, "web": 1}),
 		undone:      true,
 		shows: map[string][]string{
@@ -203,7 +203,7 @@ func undoing() scenario {
 func recovering() scenario {
 	return scenario{
 		name:  "recovered",
-		seeds: seeds{faults: 30, managers: 50, clock: 10},
+		seeds: seeds{faults: 20, managers: 30, clock: 10},
 		shows: map[string][]string{
 			"RemediationRequest fix":           {"outcome: Remediated", "recoveryAttempts: 1", "name: fix-workflow", "name: fix-recovery-1"},
 			"WorkflowExecution fix-workflow":   {"outcome: RolledBack"},
