@@ -128,7 +128,7 @@ var _ = Describe("What has one writer", func() {
 			owned := map[string]any{}
 			for _, entry := range o.GetManagedFields() {
 				var fields map[string]any
-				Expect(json.Unmarshal(entry.FieldsV1.Raw, &fields)).To(Succeed())
+				Expect(json.Unmarshal(entry.FieldsV1.GetRawBytes(), &fields)).To(Succeed())
 				maps.Copy(owned, fields)
 			}
 			Expect(owned).To(HaveKeyWithValue("f:status", BeEmpty()))
