@@ -25,8 +25,8 @@ func ActionTypes() []ActionType {
 	}
 }
 
-// Action is one typed, small change of the cluster: a union of which exactly the member that type names is set. No action ever
-// changes, so its rules are evaluated once, when it is written first: a status write of a workflow of many steps is cheap for it.
+// Action is one typed, small change of the cluster: a union of which exactly the member that type names is set. No action
+// changes: rules on the specs see to it, and the one writer of a status. So its own are evaluated once, when it is written first.
 // +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || (self.type == 'scale-deployment') == has(self.scaleDeployment)",optionalOldSelf=true,fieldPath=".scaleDeployment",message="is required when type is scale-deployment, and forbidden otherwise"
 // +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || (self.type == 'restart-deployment') == has(self.restartDeployment)",optionalOldSelf=true,fieldPath=".restartDeployment",message="is required when type is restart-deployment, and forbidden otherwise"
 // +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || (self.type == 'restart-pod') == has(self.restartPod)",optionalOldSelf=true,fieldPath=".restartPod",message="is required when type is restart-pod, and forbidden otherwise"

@@ -6,6 +6,8 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 const immutable = "is immutable after creation"
@@ -142,4 +144,19 @@ var _ = Describe("What has one writer", func() {
 		Entry("WorkflowExecution", workflowManifest, "phase", "workflowDefinition", "executionStrategy", "timeouts", "requestedBy"),
 		Entry("KubernetesExecution", executionManifest, "phase", "action", "workflowExecutionRef"),
 	)
+
+	It("does not include suspend: who applies the manifest again does not take it back", func(ctx SpecContext) {
+		o := object(workflowManifest)
+		o.SetGenerateName("")
+		o.SetName("applied-twice")
+		apply := func() {
+			Expect(api.Apply(ctx, client.ApplyConfigurationFromUnstructured(o.DeepCopy()), client.FieldOwner("git"))).To(Succeed())
+		}
+		apply()
+		suspended := o.DeepCopy()
+		Expect(api.Patch(ctx, suspended, client.RawPatch(types.MergePatchType, []byte(`{"spec":{"suspend":true}}`)))).To(Succeed())
+		apply()
+		Expect(api.Get(ctx, client.ObjectKeyFromObject(o), suspended)).To(Succeed())
+		Expect(suspended.Object["spec"]).To(HaveKeyWithValue("suspend", true))
+	})
 })

@@ -22,6 +22,7 @@ import (
 	workflowexecutionv1 "kubernaut.io/kubernaut/api/workflowexecution/v1"
 	"kubernaut.io/kubernaut/controllers/kubernetesexecution"
 	"kubernaut.io/kubernaut/controllers/workflowexecution"
+	"kubernaut.io/kubernaut/test/builders"
 	"kubernaut.io/kubernaut/test/cluster"
 )
 
@@ -66,7 +67,7 @@ type run struct {
 	stopping  int
 	poked     map[string]time.Time
 	approved  map[string]bool
-	stopped   bool
+	asked     bool // for the end of the workflow
 	log       memory
 
 	mutex sync.Mutex
@@ -344,12 +345,13 @@ func (r *run) step(ctx context.Context) (bool, error) {
 	if err := observed.Get(ctx, client.ObjectKeyFromObject(r.root), root); client.IgnoreNotFound(err) != nil || !over(root) {
 		return false, client.IgnoreNotFound(err)
 	}
-	if settled, err := r.settled(ctx); err != nil || !settled || !r.undone {
-		return settled, err
+	settled, err := r.settled(ctx)
+	if w, is := root.(*workflowexecutionv1.WorkflowExecution); is && settled && r.undone {
+		r.undone = false
+		r.root = brief(builders.Undo("undo", w))
+		return false, process.Admin.Create(ctx, r.root)
 	}
-	r.undone = false
-	r.root = undo(root)
-	return false, process.Admin.Create(ctx, r.root)
+	return settled, err
 }
 
 // takeUp has a Deployment taken up when it is time, or moves the clock to the end of an execution whose Deployment never is.
@@ -378,10 +380,10 @@ func (r *run) takeUp(ctx context.Context, execution *kubernetesexecutionv1.Kuber
 
 // cancel ends the workflow, once, and has what was done undone.
 func (r *run) cancel(ctx context.Context) error {
-	if r.stopped {
+	if r.asked {
 		return nil
 	}
-	r.stopped = true
+	r.asked = true
 	w := &workflowexecutionv1.WorkflowExecution{ObjectMeta: metav1.ObjectMeta{Namespace: r.namespace, Name: r.root.GetName()}}
 	patch := fmt.Sprintf(`{"spec":{"cancel":%q}}`, workflowexecutionv1.CancelAbortAndRollBack)
 	if err := process.Admin.Patch(ctx, w, client.RawPatch(types.MergePatchType, []byte(patch))); err != nil {

@@ -69,18 +69,22 @@ func retried(times int32, b builders.StepBuilder) builders.StepBuilder {
 
 // workflow is a workflow that ends as soon as its targets are healthy.
 func workflow(namespace string, steps ...shared.Step) *workflowexecutionv1.WorkflowExecution {
-	w := builders.Workflow(namespace, "flow", steps...).WorkflowExecution
-	w.Spec.StabilizationWindow = &metav1.Duration{}
-	w.Spec.Timeouts = &workflowexecutionv1.WorkflowTimeouts{Rollback: &metav1.Duration{Duration: 2 * long}}
-	return w
+	return brief(builders.Workflow(namespace, "flow", steps...))
 }
 
-// undo is a workflow that undoes another one.
-func undo(of client.Object) *workflowexecutionv1.WorkflowExecution {
-	w := workflow(of.GetNamespace())
-	w.Name, w.Spec.WorkflowDefinition = "undo", nil
-	w.Spec.RollbackOf = &shared.ObjectReference{Name: of.GetName(), UID: of.GetUID()}
-	return w
+// brief has a workflow end as soon as its targets are healthy.
+func brief(w builders.WorkflowBuilder) *workflowexecutionv1.WorkflowExecution {
+	w.Spec.StabilizationWindow = &metav1.Duration{}
+	w.Spec.Timeouts = &workflowexecutionv1.WorkflowTimeouts{Rollback: &metav1.Duration{Duration: 2 * long}}
+	return w.WorkflowExecution
+}
+
+// repairs are two steps that run side by side; one is undone by what was captured, one by an action of its own.
+func repairs(namespace string) []shared.Step {
+	return []shared.Step{
+		within(long, builders.Scale("up", namespace, "cart", 2)),
+		within(long, builders.UpdateImage("image", namespace, "web", newImage).UndoneBy(builders.UpdateImage("", namespace, "web", goodImage))),
+	}
 }
 
 // failing is a workflow of parallel steps, two on one target, one that is tried again after its effect, one that is not critical and
@@ -151,8 +155,7 @@ func approving() scenario {
 	}
 }
 
-// cancelling is a workflow that somebody cancels when its last step has had its effect: what was done is undone, one step by an action of
-// its own.
+// cancelling is a workflow that somebody cancels when its last step has had its effect: what was done is undone.
 func cancelling() scenario {
 	return scenario{
 		name:        "cancelled",
@@ -167,17 +170,12 @@ func cancelling() scenario {
 			"Deployment frozen":      {"flow-s2-a1", "flow-s2-r1"},
 		},
 		start: func(ns string) client.Object {
-			return workflow(ns,
-				within(long, builders.Scale("up", ns, "cart", 2)),
-				within(long, builders.UpdateImage("image", ns, "web", newImage).UndoneBy(builders.UpdateImage("", ns, "web", goodImage))),
-				within(long, builders.Scale("stuck", ns, "frozen", 2).After("up", "image")),
-			)
+			return workflow(ns, append(repairs(ns), within(long, builders.Scale("stuck", ns, "frozen", 2).After("up", "image")))...)
 		},
 	}
 }
 
-// undoing is a workflow that ends well, and is undone by another one afterwards: one step by what was captured, one by an action of
-// its own.
+// undoing is a workflow that ends well, and is undone by another one afterwards.
 func undoing() scenario {
 	return scenario{
 		name:        "undone",
@@ -190,12 +188,7 @@ func undoing() scenario {
 			"Deployment cart":        {"flow-s0-a1", "undo-s"},
 			"Deployment web":         {"flow-s1-a1", "undo-s"},
 		},
-		start: func(ns string) client.Object {
-			return workflow(ns,
-				within(long, builders.Scale("up", ns, "cart", 2)),
-				within(long, builders.UpdateImage("image", ns, "web", newImage).UndoneBy(builders.UpdateImage("", ns, "web", goodImage))),
-			)
-		},
+		start: func(ns string) client.Object { return workflow(ns, repairs(ns)...) },
 	}
 }
 
